@@ -1,0 +1,86 @@
+"""Which likelihood serves which model, chosen once.
+
+| model | likelihood | |
+|---|---|---|
+| one regime, no slow level | `kalman` | exact |
+| one regime with a slow level | `kim` at K = 1 | exact |
+| regimes, no noise, no slow level, no missing value | `hamilton` | exact given the held regime |
+| regimes otherwise | `kim` | moments matched |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basismodels.likelihood import assemble, hamilton, kalman, kim
+from basismodels.likelihood.assemble import Layout
+from basismodels.likelihood.kim import Filtered
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A likelihood behind four functions of a layout and a free vector; `exact` unless moments are matched."""
+
+    name: str
+    exact: bool
+    kernel: Any
+
+    def loglik(self, layout: Layout, x: Array) -> float:
+        """Log likelihood at a free vector (p,)."""
+        steps, start = assemble.coefficients(layout, x)
+        return float(self.kernel.loglik(layout.y, layout.row, steps, start))
+
+    def loglik_grad(self, layout: Layout, x: Array) -> tuple[float, Array]:
+        """Log likelihood and its exact gradient (p,)."""
+        steps, start = assemble.coefficients(layout, x)
+        value, bars, start_bars = self.kernel.loglik_grad(layout.y, layout.row, steps, start)
+        return float(value), assemble.adjoint(layout, x, bars, start_bars)
+
+    def filter(self, layout: Layout, x: Array) -> Filtered:
+        """Filtered probabilities, moments and one-step log densities."""
+        steps, start = assemble.coefficients(layout, x)
+        filtered: Filtered = self.kernel.filter(layout.y, layout.row, steps, start)
+        return filtered
+
+
+KALMAN = Engine("kalman", True, kalman)
+SLOW_KALMAN = Engine("kalman", True, kim)
+HAMILTON = Engine("hamilton", True, hamilton)
+KIM = Engine("kim", False, kim)
+
+
+def choose(layout: Layout) -> Engine:
+    """The engine for a bound model."""
+    state = "slow.kappa" in layout.index
+    mixture = "outlier.share" in layout.index
+    if layout.regimes == 1 and not mixture:
+        return SLOW_KALMAN if state else KALMAN
+    noise = "tau" in layout.index
+    if not (state or noise or mixture or np.isnan(layout.y).any()):
+        return HAMILTON
+    return KIM
+
+
+Objective = Callable[[Array], tuple[float, Array]]
+
+
+def objective(engine: Engine, layout: Layout) -> Objective:
+    """Minus the log likelihood and its gradient, infinite where it cannot be computed."""
+
+    def negative(x: Array) -> tuple[float, Array]:
+        try:
+            value, gradient = engine.loglik_grad(layout, x)
+        except np.linalg.LinAlgError:
+            return np.inf, np.zeros(len(x))
+        if not (np.isfinite(value) and np.all(np.isfinite(gradient))):
+            return np.inf, np.zeros(len(x))
+        return -value, -gradient
+
+    return negative

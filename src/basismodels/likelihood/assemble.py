@@ -1,0 +1,290 @@
+"""Free coefficients to step coefficients and start, and the adjoint of that map.
+
+Three stages: formulas to predictors (m, K); predictors and step lengths to step
+coefficients; the stationary or diffuse start. `Layout` holds the arrays that do not
+change during a fit.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basismodels.likelihood import transition
+from basismodels.likelihood.kim import Start, Steps
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+class Layout(NamedTuple):
+    """What binds a free vector (p,) to step coefficients.
+
+    y (n,) bps, NaN missing; row (n,): which distinct step leads to each observation;
+    dt (m,) hours, dt[0] = 0; design[name] (m, q) columns of each formula at the step's
+    start; index[name] (q, K), for rates (q, K, K): where each coefficient stands in the
+    free vector followed by `constants`; kappa_log: link of kappa; stationary: the start;
+    centre, spread: level and scale of the data in bps, used only for the start.
+    """
+
+    y: Array
+    row: Index
+    dt: Array
+    design: dict[str, Array]
+    index: dict[str, Index]
+    constants: Array
+    regimes: int
+    kappa_log: bool
+    stationary: bool
+    centre: float
+    spread: float
+
+
+class Natural(NamedTuple):
+    """Predictors on their natural scale for each distinct step.
+
+    kappa 1/h, theta bps, variance = sigma^2 bps^2/h, tau2 bps^2, all (m, K);
+    slow_kappa 1/h, slow_variance bps^2/h (m,), zero without a slow level;
+    rates (m, K, K) 1/h; share (m, R) of the noise's parts; widen: variance ratio of outliers;
+    start_law (K,) or None for the chain's stationary law.
+    """
+
+    kappa: Array
+    theta: Array
+    variance: Array
+    tau2: Array
+    slow_kappa: Array
+    slow_variance: Array
+    rates: Array
+    share: Array
+    widen: Array
+    start_law: Array | None
+
+
+def predictor(layout: Layout, name: str, extended: Array) -> Array:
+    """Linear predictor of one parameter at each distinct step, (m, K) or (m, K, K)."""
+    values = extended[layout.index[name]]
+    return np.asarray(np.tensordot(layout.design[name], values, axes=(1, 0)))
+
+
+def natural(layout: Layout, x: Array) -> Natural:
+    """All predictors on their natural scale."""
+    extended = np.concatenate([x, layout.constants])
+    m, k = len(layout.dt), layout.regimes
+
+    def log_of(name: str, power: float) -> Array:
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(power * predictor(layout, name, extended)))
+
+    eta = predictor(layout, "kappa", extended)
+    zero = np.zeros(m)
+    has_outliers = "outlier.share" in layout.index
+    if has_outliers:
+        odds = log_of("outlier.share", 1.0)[:, 0]
+        share = np.stack([1.0 / (1.0 + odds), odds / (1.0 + odds)], axis=1)
+        widen = 1.0 + log_of("outlier.scale", 2.0)[:, 0]
+    else:
+        share, widen = np.ones((m, 1)), np.ones(m)
+    law = None
+    if "chain_start" in layout.index:
+        weight = np.concatenate([[0.0], extended[layout.index["chain_start"]][0, 1:]])
+        weight = np.exp(weight - weight.max())
+        law = weight / weight.sum()
+    return Natural(
+        kappa=np.exp(eta) if layout.kappa_log else eta,
+        theta=predictor(layout, "theta", extended) if "theta" in layout.index else np.zeros((m, k)),
+        variance=log_of("sigma", 2.0),
+        tau2=log_of("tau", 2.0) if "tau" in layout.index else np.zeros((m, k)),
+        slow_kappa=log_of("slow.kappa", 1.0)[:, 0] if "slow.kappa" in layout.index else zero,
+        slow_variance=log_of("slow.sigma", 2.0)[:, 0] if "slow.sigma" in layout.index else zero,
+        rates=log_of("q", 1.0) if k > 1 else np.zeros((m, 1, 1)),
+        share=share,
+        widen=widen,
+        start_law=law,
+    )
+
+
+def steps_of(layout: Layout, nat: Natural) -> Steps:
+    """Step coefficients of every distinct step."""
+    dt = layout.dt[:, None]
+    phi, c, v = transition.ou_step(nat.kappa, nat.theta, nat.variance, dt)
+    rates = nat.rates
+    parts = nat.share.shape[1]
+    tau2 = nat.tau2[:, :, None] * (np.ones(1) if parts == 1 else np.stack([np.ones_like(nat.widen), nat.widen], 1)[:, None, :])
+    has_slow = "slow.kappa" in layout.index
+    u = nat.slow_kappa * layout.dt
+    rho = np.exp(-u) if has_slow else np.zeros(len(u))
+    w = nat.slow_variance * layout.dt * transition.decay_ratio(2.0 * u)
+    return Steps(phi, c, v, np.ascontiguousarray(tau2), nat.share, rho, w, transition.chain_step(rates, layout.dt))
+
+
+class Moments(NamedTuple):
+    """Stationary moments of x by regime: law (K,), first (K,) and second (K,) moments times the law."""
+
+    law: Array
+    first: Array
+    second: Array
+
+
+def moments(layout: Layout, nat: Natural) -> Moments | None:
+    """Joint stationary moments of (x - centre, regime) at the first step; None without a positive solution.
+
+    Solves Q'u - kappa u + kappa (theta - centre) pi = 0 and
+    Q'm - 2 kappa m + 2 kappa (theta - centre) u + sigma^2 pi = 0.
+    """
+    kappa, shift = nat.kappa[0], nat.theta[0] - layout.centre
+    law = law_of(nat)
+    if layout.regimes == 1 and kappa[0] <= 0:
+        return None
+    q = transition.generator(nat.rates[:1])[0].T
+    try:
+        noise = np.linalg.solve(q - 2.0 * np.diag(kappa), -nat.variance[0] * law)
+        first = np.linalg.solve(q - np.diag(kappa), -kappa * shift * law)
+        second = np.linalg.solve(q - 2.0 * np.diag(kappa), -(2.0 * kappa * shift * first + nat.variance[0] * law))
+    except np.linalg.LinAlgError:
+        return None
+    if not (np.all(noise > 0) and np.all(np.isfinite(second)) and np.all(second * law > first**2)):
+        return None
+    return Moments(law, first, second)
+
+
+def law_of(nat: Natural) -> Array:
+    """Law of the chain at the first observation, (K,)."""
+    if nat.rates.shape[1] == 1:
+        return np.ones(1)
+    return nat.start_law if nat.start_law is not None else transition.stationary_law(nat.rates[0])
+
+
+def start_of(layout: Layout, nat: Natural) -> tuple[Start, Moments | None]:
+    """Law of the state before the first observation, and the moments it came from."""
+    k = layout.regimes
+    found = moments(layout, nat) if layout.stationary else None
+    mean, var = np.zeros((k, 2)), np.zeros((k, 3))
+    if "slow.kappa" in layout.index:
+        var[:, 2] = nat.slow_variance[0] / (2.0 * nat.slow_kappa[0])
+    if found is None:
+        flat = -math.log(10.0 * layout.spread * math.sqrt(2.0 * math.pi)) if layout.stationary else 0.0
+        return Start(law_of(nat), mean, var, np.ones(k), flat), None
+    ratio = found.first / found.law
+    mean[:, 0] = layout.centre + ratio
+    var[:, 0] = found.second / found.law - ratio**2
+    return Start(found.law, mean, var, np.zeros(k), 0.0), found
+
+
+def coefficients(layout: Layout, x: Array) -> tuple[Steps, Start]:
+    """Step coefficients and start at a free vector."""
+    nat = natural(layout, x)
+    return steps_of(layout, nat), start_of(layout, nat)[0]
+
+
+def adjoint(layout: Layout, x: Array, bars: Steps, start_bars: Start) -> Array:
+    """Derivative with respect to the free vector (p,) from those with respect to steps and start."""
+    nat = natural(layout, x)
+    eta = _step_bars(layout, nat, bars)
+    start, found = start_of(layout, nat)
+    _add_start_bars(layout, nat, found, start_bars, eta)
+    if layout.kappa_log:
+        eta["kappa"] *= nat.kappa
+    eta["sigma"] *= 2.0 * nat.variance
+    eta["tau"] *= 2.0 * nat.tau2
+    eta["slow.kappa"] *= nat.slow_kappa[:, None]
+    eta["slow.sigma"] *= 2.0 * nat.slow_variance[:, None]
+    eta["q"] *= nat.rates
+    return _scatter(layout, len(x), eta)
+
+
+def _scatter(layout: Layout, size: int, eta: dict[str, Array]) -> Array:
+    out = np.zeros(size + len(layout.constants))
+    for name, index in layout.index.items():
+        np.add.at(out, index, np.tensordot(layout.design[name].T, eta[name], axes=(1, 0)))
+    return out[:size]
+
+
+def _step_bars(layout: Layout, nat: Natural, bars: Steps) -> dict[str, Array]:
+    dt = layout.dt[:, None]
+    kappa, theta, variance = transition.ou_step_adjoint(
+        nat.kappa, nat.theta, nat.variance, dt, bars.phi, bars.c, bars.v
+    )
+    u = nat.slow_kappa * layout.dt
+    slope = 2.0 * layout.dt**2 * transition.decay_ratio_slope(2.0 * u)
+    slow_kappa = -layout.dt * np.exp(-u) * bars.rho + nat.slow_variance * slope * bars.w
+    slow_variance = layout.dt * transition.decay_ratio(2.0 * u) * bars.w
+    eta = {
+        "kappa": kappa, "theta": theta, "sigma": variance, "tau": bars.tau2[:, :, 0].copy(),
+        "slow.kappa": slow_kappa[:, None], "slow.sigma": slow_variance[:, None],
+        "q": transition.chain_step_adjoint(nat.rates, layout.dt, bars.p),
+    }  # fmt: skip
+    if "outlier.share" in layout.index:
+        eta["tau"] += nat.widen[:, None] * bars.tau2[:, :, 1]
+        wide = (nat.tau2 * bars.tau2[:, :, 1]).sum(axis=1)
+        eta["outlier.scale"] = (wide * 2.0 * (nat.widen - 1.0))[:, None]
+        slope_share = nat.share[:, 0] * nat.share[:, 1]
+        eta["outlier.share"] = (slope_share * (bars.share[:, 1] - bars.share[:, 0]))[:, None]
+    return eta
+
+
+def _add_start_bars(
+    layout: Layout, nat: Natural, found: Moments | None, bars: Start, eta: dict[str, Array]
+) -> None:
+    """Adds what the start contributes at the first step."""
+    law_bar = bars.p.copy()
+    if "slow.kappa" in layout.index:
+        g = float(bars.var[:, 2].sum())
+        level = nat.slow_variance[0] / (2.0 * nat.slow_kappa[0])
+        eta["slow.kappa"][0, 0] -= g * level / nat.slow_kappa[0]
+        eta["slow.sigma"][0, 0] += g / (2.0 * nat.slow_kappa[0])
+    if found is not None:
+        law_bar += _moment_bars(layout, nat, found, bars, eta)
+    if "chain_start" in layout.index:
+        law = law_of(nat)
+        free = law * (law_bar - law @ law_bar)
+        eta["chain_start"] = np.zeros((len(layout.dt), layout.regimes))
+        eta["chain_start"][0] = free
+    elif layout.regimes > 1:
+        _law_bars(nat, law_bar, eta)
+
+
+def _moment_bars(layout: Layout, nat: Natural, found: Moments, bars: Start, eta: dict[str, Array]) -> Array:
+    """Implicit derivatives of the stationary moments; returns the part due to the chain's law."""
+    kappa, shift, variance = nat.kappa[0], nat.theta[0] - layout.centre, nat.variance[0]
+    law, first, second = found
+    q = transition.generator(nat.rates[:1])[0].T
+    ratio = first / law
+    second_bar = bars.var[:, 0] / law
+    first_bar = (bars.mean[:, 0] - 2.0 * ratio * bars.var[:, 0]) / law
+    law_bar = -(bars.var[:, 0] * second / law**2) - (bars.mean[:, 0] - 2.0 * ratio * bars.var[:, 0]) * ratio / law
+    lam2 = -np.linalg.solve((q - 2.0 * np.diag(kappa)).T, second_bar)
+    kappa_bar = 2.0 * lam2 * (shift * first - second)
+    theta_bar = 2.0 * lam2 * kappa * first
+    first_bar = first_bar + 2.0 * lam2 * kappa * shift
+    lam1 = -np.linalg.solve((q - np.diag(kappa)).T, first_bar)
+    kappa_bar += lam1 * (shift * law - first)
+    theta_bar += lam1 * kappa * law
+    law_bar += lam2 * variance + lam1 * kappa * shift
+    eta["kappa"][0] += kappa_bar
+    eta["theta"][0] += theta_bar
+    eta["sigma"][0] += lam2 * law
+    if layout.regimes > 1:
+        # the systems hold Q transposed: entry (k, j) of Q' is q[j -> k]
+        qt_bar = np.outer(lam2, second) + np.outer(lam1, first)
+        eta["q"][0] += _off_diagonal(qt_bar.T)
+    return law_bar
+
+
+def _off_diagonal(q_bar: Array) -> Array:
+    """Derivative with respect to the rates: the diagonal of Q is minus the row sum."""
+    return np.asarray(q_bar - np.diag(q_bar)[:, None])
+
+
+def _law_bars(nat: Natural, law_bar: Array, eta: dict[str, Array]) -> None:
+    """Derivative of the chain's stationary law with respect to the rates."""
+    law = transition.stationary_law(nat.rates[0])
+    system = transition.generator(nat.rates[:1])[0].T.copy()
+    system[-1] = 1.0
+    lam = np.linalg.solve(system.T, law_bar)
+    qt_bar = -np.outer(lam, law)
+    qt_bar[-1] = 0.0
+    eta["q"][0] += _off_diagonal(qt_bar.T)

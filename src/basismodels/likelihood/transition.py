@@ -1,0 +1,145 @@
+"""Predictors and step lengths to step coefficients, and the adjoint of that map.
+
+An Ornstein-Uhlenbeck step of length dt with drift a - kappa x, a = kappa theta, is
+
+    x(t + dt) = phi x(t) + c + Normal(0, v),
+    phi = exp(-kappa dt),  c = theta (1 - phi),  v = sigma^2 (1 - exp(-2 kappa dt)) / (2 kappa),
+
+valid by continuation for kappa = 0 and kappa < 0 (Uhlenbeck & Ornstein 1930).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_SMALL = 1e-4
+
+
+def decay_ratio(u: Array) -> Array:
+    """(1 - exp(-u)) / u, continuous through u = 0; any shape, dimensionless."""
+    safe = np.where(np.abs(u) < 1e-300, 1.0, u)
+    return np.where(np.abs(u) < 1e-300, 1.0, -np.expm1(-safe) / safe)
+
+
+def decay_ratio_slope(u: Array) -> Array:
+    """Derivative of `decay_ratio` with respect to u; any shape, dimensionless."""
+    near = np.abs(u) < _SMALL
+    safe = np.where(near, 1.0, u)
+    exact = (safe * np.exp(-safe) + np.expm1(-safe)) / (safe * safe)
+    series = -0.5 + u / 3.0 - u * u / 8.0 + u**3 / 30.0
+    return np.where(near, series, exact)
+
+
+def ou_step(kappa: Array, theta: Array, variance: Array, dt: Array) -> tuple[Array, Array, Array]:
+    """Step coefficients (phi, c, v) of OU, each (m, K).
+
+    `kappa` 1/h, `theta` bps, `variance` = sigma^2 in bps^2/h, all (m, K); `dt` hours (m, 1).
+    """
+    u = kappa * dt
+    return np.exp(-u), -theta * np.expm1(-u), variance * dt * decay_ratio(2.0 * u)
+
+
+def ou_step_adjoint(
+    kappa: Array, theta: Array, variance: Array, dt: Array, phi: Array, c: Array, v: Array
+) -> tuple[Array, Array, Array]:
+    """Derivatives with respect to (kappa, theta, variance) from those with respect to (phi, c, v)."""
+    u = kappa * dt
+    decay = np.exp(-u)
+    d_kappa = dt * decay * (theta * c - phi) + v * variance * 2.0 * dt * dt * decay_ratio_slope(2.0 * u)
+    return d_kappa, -c * np.expm1(-u), v * dt * decay_ratio(2.0 * u)
+
+
+def generator(rates: Array) -> Array:
+    """Generator matrices (m, K, K) from off-diagonal rates (m, K, K) in 1/h; the diagonal is ignored."""
+    q = rates.copy()
+    diagonal = np.arange(q.shape[1])
+    q[:, diagonal, diagonal] = 0.0
+    q[:, diagonal, diagonal] = -q.sum(axis=2)
+    return q
+
+
+def chain_step(rates: Array, dt: Array) -> Array:
+    """Transition matrices expm(Q dt), (m, K, K), rows summing to one; closed form for K = 2."""
+    if rates.shape[1] == 1:
+        return np.ones_like(rates)
+    if rates.shape[1] == 2:
+        total = rates[:, 0, 1] + rates[:, 1, 0]
+        reach = dt * decay_ratio(total * dt)
+        up, down = rates[:, 0, 1] * reach, rates[:, 1, 0] * reach
+        return np.stack([1.0 - up, up, down, 1.0 - down], axis=1).reshape(-1, 2, 2)
+    return expm_batch(generator(rates) * dt[:, None, None])
+
+
+def chain_step_adjoint(rates: Array, dt: Array, p: Array) -> Array:
+    """Derivative (m, K, K) with respect to the off-diagonal rates from that with respect to P."""
+    k = rates.shape[1]
+    if k == 1:
+        return np.zeros_like(rates)
+    if k == 2:
+        return _two_state_adjoint(rates, dt, p)
+    q = generator(rates) * dt[:, None, None]
+    block = np.zeros((len(dt), 2 * k, 2 * k))
+    block[:, :k, :k] = np.swapaxes(q, 1, 2)
+    block[:, k:, k:] = block[:, :k, :k]
+    block[:, :k, k:] = p
+    bar = expm_batch(block)[:, :k, k:] * dt[:, None, None]
+    return np.asarray(bar - np.einsum("mii->mi", bar)[:, :, None])
+
+
+def _two_state_adjoint(rates: Array, dt: Array, p: Array) -> Array:
+    up, down = rates[:, 0, 1], rates[:, 1, 0]
+    u = (up + down) * dt
+    reach = dt * decay_ratio(u)
+    slope = dt * dt * decay_ratio_slope(u)
+    bar_up, bar_down = p[:, 0, 1] - p[:, 0, 0], p[:, 1, 0] - p[:, 1, 1]
+    common = (bar_up * up + bar_down * down) * slope
+    out = np.zeros_like(rates)
+    out[:, 0, 1] = bar_up * reach + common
+    out[:, 1, 0] = bar_down * reach + common
+    return out
+
+
+def expm_batch(a: Array) -> Array:
+    """Matrix exponentials of a stack (m, k, k) by scaling, an 18-term Taylor sum, and squaring."""
+    norm = float(np.abs(a).sum(axis=2).max(initial=0.0))
+    squarings = max(0, int(np.ceil(np.log2(max(norm, 1e-30)))) + 1)
+    x = a / 2.0**squarings
+    term = np.broadcast_to(np.eye(a.shape[1]), a.shape).copy()
+    total = term.copy()
+    for order in range(1, 19):
+        term = term @ x / order
+        total += term
+    for _ in range(squarings):
+        total = total @ total
+    return total
+
+
+def stationary_law(rates: Array) -> Array:
+    """Stationary probabilities (K,) of the chain with off-diagonal rates (K, K)."""
+    q = generator(rates[None])[0]
+    k = len(q)
+    system = np.vstack([q.T, np.ones(k)])
+    target = np.zeros(k + 1)
+    target[-1] = 1.0
+    return np.asarray(np.linalg.lstsq(system, target, rcond=None)[0])
+
+
+def rates_from_matrix(p: Array, dt: float) -> Array:
+    """Generator Q (K, K) in 1/h with expm(Q dt) = P, by the principal matrix logarithm.
+
+    Errors: ValueError where P cannot come from a chain in continuous time
+    (Israel, Rosenthal & Wei 2001): a negative off-diagonal rate or a complex logarithm.
+    """
+    from scipy.linalg import logm
+
+    q = logm(np.asarray(p, dtype=float))
+    if np.iscomplexobj(q) and np.abs(q.imag).max() > 1e-10:
+        raise ValueError("the transition matrix has no real logarithm: no chain in continuous time gives it")
+    rates = np.real(q) / dt
+    off = rates - np.diag(np.diag(rates))
+    if off.min() < -1e-10:
+        raise ValueError("the transition matrix is not embeddable: a rate would be negative")
+    return np.asarray(rates)

@@ -1,0 +1,153 @@
+"""What a component and a model are; `+`; formulas.
+
+A component declares its parameters and holds one Wilkinson formula, or one fixed
+number, for each. A model is a sum of components, in one regime or several.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from basismodels.errors import ModelError
+from basismodels.params import INTERCEPT, Param
+
+Formula = str | float | int
+
+
+@dataclass(frozen=True)
+class Component:
+    """Base of the components: a frozen record with one formula or number per parameter."""
+
+    params: ClassVar[dict[str, Param]] = {}
+
+    def __add__(self, other: Component | Model) -> Model:
+        return Model((self,)) + other
+
+    def formulas(self) -> dict[str, Formula]:
+        """Formula or fixed number of each declared parameter, by the parameter's full name."""
+        return {param.name: getattr(self, attribute) for attribute, param in self.params.items()}
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A sum of components, in `regimes` regimes.
+
+    `varies`: which parameters, or single slopes such as "kappa:x", differ between
+    regimes; `transition`: formula of the log rates; `chain_start`: "stationary" or
+    "free"; `max_step`: longest step in hours over which the regime is held.
+    """
+
+    parts: tuple[Component, ...]
+    regimes: int = 1
+    varies: tuple[str, ...] = ()
+    transition: str = "1"
+    chain_start: str = "stationary"
+    max_step: float | None = None
+
+    def __add__(self, other: Component | Model) -> Model:
+        added = other.parts if isinstance(other, Model) else (other,)
+        if self.regimes > 1 or (isinstance(other, Model) and other.regimes > 1):
+            raise ModelError(
+                "a switching model cannot be added to", remedy="put the sum inside: Switching(OU() + Noise(), regimes=2)"
+            )
+        kinds = [type(part).__name__ for part in (*self.parts, *added)]
+        twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
+        if twice:
+            raise ModelError(f"a model takes each component once, got {' + '.join(kinds)}", rows=twice)
+        return replace(self, parts=(*self.parts, *added))
+
+    def formulas(self) -> dict[str, Formula]:
+        """Formula or fixed number of every parameter of the model."""
+        found: dict[str, Formula] = {}
+        for part in self.parts:
+            found.update(part.formulas())
+        return found
+
+    def params(self) -> dict[str, Param]:
+        """Declared parameters of the model by name."""
+        return {param.name: param for part in self.parts for param in part.params.values()}
+
+    def __repr__(self) -> str:
+        inner = " + ".join(repr(part) for part in self.parts)
+        if self.regimes == 1:
+            return inner
+        extra = f", varies={self.varies!r}"
+        if self.transition != "1":
+            extra += f", transition={self.transition!r}"
+        if self.chain_start != "stationary":
+            extra += f", chain_start={self.chain_start!r}"
+        if self.max_step is not None:
+            extra += f", max_step={self.max_step!r}"
+        return f"Switching({inner}, regimes={self.regimes}{extra})"
+
+
+def as_model(model: Component | Model) -> Model:
+    """A model from a model or a single component; ModelError without an OU component."""
+    made = Model((model,)) if isinstance(model, Component) else model
+    if not isinstance(made, Model):
+        raise ModelError(f"expected a model such as OU() + Noise(), got {type(model).__name__}")
+    if "kappa" not in made.formulas():
+        raise ModelError(f"a model needs one OU component, got {made!r}", remedy="OU() + ...")
+    return made
+
+
+@dataclass(frozen=True)
+class Design:
+    """Columns of one formula: their names and values (rows, q); `spec` makes the same columns of new data."""
+
+    columns: tuple[str, ...]
+    values: NDArray[np.float64]
+    spec: object = None
+
+
+def design(name: str, formula: Formula, frame: pd.DataFrame) -> Design:
+    """Design matrix of a formula over a data frame; an intercept alone bypasses `formulaic`.
+
+    Errors: ModelError for a formula that does not parse or names an absent column.
+    """
+    if isinstance(formula, str) and formula.strip() == "1":
+        return Design((INTERCEPT,), np.ones((len(frame), 1)))
+    if not isinstance(formula, str):
+        raise ModelError(f"{name} must be a formula or a number, got {formula!r}")
+    import formulaic
+    from formulaic.errors import FormulaicError
+
+    try:
+        parsed = formulaic.Formula(formula)
+        _require_columns(name, formula, parsed, frame)
+        matrix = parsed.get_model_matrix(frame, na_action="ignore", output="pandas")
+    except (FormulaicError, SyntaxError, NameError, TypeError) as error:
+        raise ModelError(f"the formula {name}={formula!r} does not work: {error}") from error
+    columns = tuple(str(column) for column in matrix.columns)
+    return Design(columns, np.asarray(matrix, dtype=float), matrix.model_spec)
+
+
+def _require_columns(name: str, formula: str, parsed: object, frame: pd.DataFrame) -> None:
+    needed = [str(variable) for variable in getattr(parsed, "required_variables", ())]
+    absent = [variable for variable in needed if variable not in frame.columns]
+    if absent:
+        known = ", ".join(map(str, frame.columns)) or "none"
+        raise ModelError(
+            f"the formula {name}={formula!r} names a column the data lack; they have {known}",
+            rows=absent,
+            remedy="pass it as covariates= in BasisSeries.from_prices, or add the column to the file",
+        )
+
+
+def design_again(made: Design, frame: pd.DataFrame) -> NDArray[np.float64]:
+    """The same columns for new data."""
+    if made.spec is None:
+        return np.ones((len(frame), 1))
+    matrix = made.spec.get_model_matrix(frame, na_action="ignore", output="pandas")  # type: ignore[attr-defined]
+    return np.asarray(matrix, dtype=float)

@@ -1,0 +1,126 @@
+"""Parameters, declared once and read by every estimator.
+
+A `Param` is what a component declares; a `Coefficient` is one number of a bound
+model; a `Spec` maps the free vector to named values and back.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Link = Literal["log", "identity", "logit"]
+
+
+@dataclass(frozen=True)
+class Param:
+    """One parameter of a component: its name, unit, link, symbol and meaning."""
+
+    name: str
+    unit: str
+    link: Link
+    symbol: str
+    meaning: str
+    by_regime: bool = True
+
+
+KAPPA = Param("kappa", "1/h", "log", r"\kappa", "speed of mean reversion")
+THETA = Param("theta", "bps", "identity", r"\theta", "level the basis reverts to")
+SIGMA = Param("sigma", "bps/sqrt(h)", "log", r"\sigma", "volatility of the basis")
+TAU = Param("tau", "bps", "log", r"\tau", "standard deviation of the measurement noise")
+OUTLIER_SHARE = Param("outlier.share", "", "logit", r"\epsilon", "share of outliers in the noise", False)
+OUTLIER_SCALE = Param(
+    "outlier.scale", "", "log", r"r", "outliers add this many tau in quadrature", False
+)
+SLOW_KAPPA = Param("slow.kappa", "1/h", "log", r"\kappa_{slow}", "speed of the slow level", False)
+SLOW_SIGMA = Param("slow.sigma", "bps/sqrt(h)", "log", r"\sigma_{slow}", "volatility of the slow level", False)
+RATE = Param("q", "1/h", "log", "q", "rate of leaving one regime for another")
+CHAIN_START = Param("chain_start", "", "identity", r"\pi_0", "log odds of the first regime", False)
+
+PARAMS = {
+    p.name: p
+    for p in (
+        KAPPA, THETA, SIGMA, TAU, OUTLIER_SHARE, OUTLIER_SCALE, SLOW_KAPPA, SLOW_SIGMA, RATE, CHAIN_START,
+    )
+}  # fmt: skip
+
+INTERCEPT = "Intercept"
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """One free number: its name, parameter, column, regime label, link and unit.
+
+    An intercept is natural at zero covariates (kappa in 1/h); a slope stays on the link scale.
+    """
+
+    name: str
+    param: str
+    column: str
+    regime: str
+    link: Link
+    unit: str
+
+    def to_natural(self, value: float) -> float:
+        """Free value to reported value."""
+        if self.column != INTERCEPT or self.link == "identity":
+            return value
+        return math.exp(min(value, 700.0)) if self.link == "log" else 1.0 / (1.0 + math.exp(-value))
+
+    def to_free(self, value: float) -> float:
+        """Reported value to free value; minus infinity where log meets zero."""
+        if self.column != INTERCEPT or self.link == "identity":
+            return value
+        if self.link == "log":
+            return math.log(value) if value > 0 else -math.inf
+        return math.log(value / (1.0 - value))
+
+    def slope(self, value: float) -> float:
+        """Derivative of the reported value with respect to the free value."""
+        if self.column != INTERCEPT or self.link == "identity":
+            return 1.0
+        natural = self.to_natural(value)
+        return natural if self.link == "log" else natural * (1.0 - natural)
+
+
+def coefficient_name(param: str, regime: str, column: str) -> str:
+    """`kappa`, `kappa[1]`, `kappa:x`, `kappa[1]:x`, `q[0->1]:x`."""
+    name = f"{param}[{regime}]" if regime else param
+    return name if column == INTERCEPT else f"{name}:{column}"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The free vector of a bound model, coefficient by coefficient."""
+
+    coefficients: tuple[Coefficient, ...]
+
+    @property
+    def names(self) -> list[str]:
+        return [c.name for c in self.coefficients]
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+    def position(self, name: str) -> int:
+        """Place of a coefficient in the free vector; KeyError lists what exists."""
+        if name not in self.names:
+            raise KeyError(f"no coefficient {name!r}; there are {', '.join(self.names)}")
+        return self.names.index(name)
+
+    def to_natural(self, x: Array) -> Array:
+        """Free vector (p,) to reported values (p,)."""
+        return np.array([c.to_natural(float(v)) for c, v in zip(self.coefficients, x, strict=True)])
+
+    def to_free(self, values: Array) -> Array:
+        """Reported values (p,) to the free vector (p,)."""
+        return np.array([c.to_free(float(v)) for c, v in zip(self.coefficients, values, strict=True)])
+
+    def slopes(self, x: Array) -> Array:
+        """Derivatives of reported values with respect to free ones, (p,)."""
+        return np.array([c.slope(float(v)) for c, v in zip(self.coefficients, x, strict=True)])

@@ -1,0 +1,276 @@
+"""A model bound to data: which step leads to which observation, which number stands where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from basismodels.engine import Engine, choose
+from basismodels.errors import DataError, ModelError
+from basismodels.likelihood.assemble import Layout
+from basismodels.model import Component, Design, Model, as_model, design
+from basismodels.params import CHAIN_START, INTERCEPT, PARAMS, RATE, Coefficient, Link, Param, Spec, coefficient_name
+from basismodels.series import BasisSeries
+
+Array = NDArray[np.float64]
+_MOST_SPLITS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A model bound to data.
+
+    layout: the arrays; spec: the free vector; engine: the likelihood; place (n_obs,):
+    internal row of each data row from `first` on; notes: what binding did to the data.
+    """
+
+    model: Model
+    data: BasisSeries
+    layout: Layout
+    spec: Spec
+    engine: Engine
+    place: NDArray[np.int64]
+    first: int
+    initial: str
+    designs: dict[str, Design]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def time(self) -> pd.DatetimeIndex:
+        """Stamps of the rows in use, missing ones included."""
+        return self.data.time[self.first :]
+
+    @property
+    def nobs(self) -> int:
+        """Number of observations whose density enters the likelihood."""
+        seen = int(np.isfinite(self.layout.y).sum())
+        return seen if self.layout.stationary else seen - 1
+
+    @property
+    def span(self) -> float:
+        """Hours from the first to the last row."""
+        return float(self.layout.dt[self.layout.row].sum())
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows of a bound series: y (n,), dt (n,) hours with dt[0] = 0, known (n,): row of the covariates in force."""
+
+    y: Array
+    dt: Array
+    known: NDArray[np.int64]
+    place: NDArray[np.int64]
+    notes: tuple[str, ...]
+
+
+def bind(
+    model: Component | Model,
+    data: BasisSeries,
+    *,
+    initial: str = "stationary",
+    mask: bool = True,
+    kappa_link: Link | None = None,
+) -> Problem:
+    """Bind a model to data.
+
+    `initial`: "stationary" or "conditional"; `mask`: leave masked rows out;
+    `kappa_link`: "log" (default for one regime) or "identity" (default for several).
+    Errors: DataError for too few observations, ModelError for an absent column.
+    """
+    made = as_model(model)
+    if initial not in ("stationary", "conditional"):
+        raise ModelError(f'initial must be "stationary" or "conditional", got {initial!r}')
+    link: Link = kappa_link or ("log" if made.regimes == 1 else "identity")
+    designs = _designs(made, data.frame())
+    first = _first_row(data, designs, mask)
+    grid = _grid(made, data, first, mask)
+    layout, spec = _layout(made, designs, grid, first, initial == "stationary", link)
+    _enough(layout, spec, made)
+    notes = grid.notes
+    if first:
+        notes = (f"the first {first} rows are left out: no basis or no covariate is known there yet", *notes)
+    return Problem(made, data, layout, spec, choose(layout), grid.place, first, initial, designs, notes)
+
+
+def _designs(model: Model, frame: pd.DataFrame) -> dict[str, Design]:
+    made = {
+        name: design(name, formula, frame)
+        for name, formula in model.formulas().items()
+        if isinstance(formula, str)
+    }
+    if model.regimes > 1:
+        made["q"] = design("transition", model.transition, frame)
+    return made
+
+
+def _first_row(data: BasisSeries, designs: dict[str, Design], mask: bool) -> int:
+    """First row with an observed basis from which every covariate is known."""
+    seen = data.observed if mask else np.isfinite(data.basis)
+    if not seen.any():
+        raise DataError("no observation is left: every row is missing or masked", remedy="bm.check(data)")
+    known = np.ones(data.n, dtype=bool)
+    for made in designs.values():
+        known &= np.isfinite(made.values).all(axis=1)
+    start = int(np.argmax(known)) if known.any() else data.n
+    holes = np.flatnonzero(~known[start:-1]) + start
+    if start >= data.n - 1 or len(holes):
+        rows = data.time[holes] if len(holes) else data.time[:3]
+        columns = [c for d in designs.values() for c in d.columns if c != INTERCEPT]
+        raise DataError(
+            f"a covariate among {', '.join(columns)} is missing inside the series",
+            rows=[str(t) for t in rows[:4]],
+            remedy="fill it first, e.g. frame[column] = frame[column].ffill()",
+        )
+    usable = np.flatnonzero(seen & (np.arange(data.n) >= start))
+    if not len(usable):
+        raise DataError("no observation is left once the covariates are known")
+    return int(usable[0])
+
+
+def _grid(model: Model, data: BasisSeries, first: int, mask: bool) -> Grid:
+    """Rows of the bound series; long steps of a switching model are split by missing rows."""
+    seen = data.observed if mask else np.isfinite(data.basis)
+    y = np.where(seen, data.basis, np.nan)[first:].astype(float)
+    dt = np.concatenate([[0.0], np.diff(data.hours[first:])])
+    rows = np.arange(first, data.n)
+    before = np.concatenate([[first], rows[:-1]])
+    if model.regimes == 1 or len(dt) < 2:
+        return Grid(y, dt, before, np.arange(len(y)), ())
+    limit = model.max_step if model.max_step is not None else float(np.median(dt[1:]))
+    pieces = np.maximum(1, np.ceil(dt / limit - 1e-9)).astype(np.int64)
+    if pieces.sum() > _MOST_SPLITS * len(dt):
+        raise ModelError(
+            f"steps of at most {limit:g} h would split {len(dt):,} rows into {pieces.sum():,}",
+            remedy=f"Switching(..., max_step={float(np.max(dt)) / 4:g})",
+        )
+    place = np.cumsum(pieces) - 1
+    y_all = np.full(int(pieces.sum()), np.nan)
+    y_all[place] = y
+    notes = ()
+    if len(y_all) > len(y):
+        notes = (f"{len(y_all) - len(y):,} missing rows inserted: no step is longer than {limit:g} h",)
+    return Grid(y_all, np.repeat(dt / pieces, pieces), np.repeat(before, pieces), place, notes)
+
+
+def _layout(
+    model: Model, designs: dict[str, Design], grid: Grid, first: int, stationary: bool, link: Link
+) -> tuple[Layout, Spec]:
+    columns = np.hstack([grid.dt[:, None], *(d.values[grid.known] for d in designs.values() if d.spec is not None)])
+    columns = np.ascontiguousarray(columns)
+    columns[0, 0] = -1.0
+    distinct, row = np.unique(columns, axis=0, return_inverse=True)
+    chosen = np.zeros(len(distinct), dtype=np.int64)
+    chosen[row.ravel()[::-1]] = np.arange(len(row) - 1, -1, -1)
+    spec, index, constants = _numbering(model, designs, link)
+    sources = grid.known[chosen]
+    design_rows = {
+        name: np.ascontiguousarray(designs[name].values[sources]) if name in designs else np.ones((len(chosen), 1))
+        for name in index
+    }
+    seen = grid.y[np.isfinite(grid.y)]
+    layout = Layout(
+        y=grid.y,
+        row=row.ravel().astype(np.int64),
+        dt=np.maximum(distinct[:, 0], 0.0),
+        design=design_rows,
+        index=index,
+        constants=constants,
+        regimes=model.regimes,
+        kappa_log=link == "log",
+        stationary=stationary,
+        centre=float(np.median(seen)),
+        spread=float(np.std(seen)),
+    )
+    return layout, spec
+
+
+class _Numbering:
+    """Hands out places in the free vector and, after it, among the constants."""
+
+    def __init__(self) -> None:
+        self.coefficients: list[Coefficient] = []
+        self.constants: list[float] = []
+
+    def free(self, param: Param, column: str, regime: str, link: Link) -> int:
+        unit = param.unit if column == INTERCEPT else ""
+        name = coefficient_name(param.name, regime, column)
+        self.coefficients.append(Coefficient(name, param.name, column, regime, link, unit))
+        return len(self.coefficients) - 1
+
+    def constant(self, value: float) -> int:
+        self.constants.append(value)
+        return -len(self.constants)
+
+
+def _numbering(
+    model: Model, designs: dict[str, Design], link: Link
+) -> tuple[Spec, dict[str, NDArray[np.int64]], Array]:
+    """The free vector, and for each parameter where its coefficients stand."""
+    numbers = _Numbering()
+    index: dict[str, NDArray[np.int64]] = {}
+    for name, formula in model.formulas().items():
+        param = PARAMS[name]
+        own: Link = link if name == "kappa" else param.link
+        width = model.regimes if param.by_regime else 1
+        if not isinstance(formula, str):
+            free = _fixed(param, own, float(formula))
+            index[name] = np.full((1, width), numbers.constant(free), dtype=np.int64)
+        else:
+            index[name] = _places(numbers, model, param, designs[name].columns, own, width)
+    if model.regimes > 1:
+        index["q"] = _rate_places(numbers, model.regimes, designs["q"].columns)
+        if model.chain_start == "free":
+            odds = [numbers.constant(0.0)]
+            odds += [numbers.free(CHAIN_START, INTERCEPT, str(k), "identity") for k in range(1, model.regimes)]
+            index["chain_start"] = np.array([odds], dtype=np.int64)
+    size = len(numbers.coefficients)
+    count = len(numbers.constants)
+    # constants were numbered -1, -2, ...; they stand after the free vector in order
+    index = {name: np.where(at < 0, size - at - 1, at) for name, at in index.items()}
+    del count
+    return Spec(tuple(numbers.coefficients)), index, np.array(numbers.constants, dtype=float)
+
+
+def _fixed(param: Param, link: Link, value: float) -> float:
+    if link == "log" and value < 0:
+        raise ModelError(f"{param.name} cannot be fixed at {value}: it is positive under its log link")
+    with np.errstate(divide="ignore"):
+        return float(np.log(value)) if link == "log" else value
+
+
+def _places(
+    numbers: _Numbering, model: Model, param: Param, columns: tuple[str, ...], link: Link, width: int
+) -> NDArray[np.int64]:
+    places = np.empty((len(columns), width), dtype=np.int64)
+    for c, column in enumerate(columns):
+        switches = width > 1 and (param.name in model.varies or f"{param.name}:{column}" in model.varies)
+        if switches:
+            places[c] = [numbers.free(param, column, str(k), link) for k in range(width)]
+        else:
+            places[c] = numbers.free(param, column, "", link)
+    return places
+
+
+def _rate_places(numbers: _Numbering, regimes: int, columns: tuple[str, ...]) -> NDArray[np.int64]:
+    places = np.empty((len(columns), regimes, regimes), dtype=np.int64)
+    nowhere = numbers.constant(0.0)
+    for c, column in enumerate(columns):
+        for j in range(regimes):
+            for k in range(regimes):
+                places[c, j, k] = nowhere if j == k else numbers.free(RATE, column, f"{j}->{k}", "log")
+    return places
+
+
+def _enough(layout: Layout, spec: Spec, model: Model) -> None:
+    seen = layout.y[np.isfinite(layout.y)]
+    if len(seen) < len(spec) + 2:
+        raise DataError(
+            f"{len(seen)} observations for {len(spec)} parameters ({', '.join(spec.names)})",
+            remedy="use a longer span or a smaller model, e.g. bm.OU()",
+        )
+    if not layout.spread > 0:
+        raise DataError(f"the basis is constant at {seen[0]:g} bps: there is nothing to fit")
+    del model

@@ -1,0 +1,3 @@
+"""Where data come from: files, exchanges, the embedded example."""
+
+from __future__ import annotations
