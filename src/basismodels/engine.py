@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from basismodels.likelihood import assemble, hamilton, kalman, kim
+from basismodels.likelihood import assemble, hamilton, kalman, kim, smoother
 from basismodels.likelihood.assemble import Layout
 from basismodels.likelihood.kim import Filtered
+from basismodels.likelihood.smoother import Smoothed
 
 Array = NDArray[np.float64]
 
@@ -48,6 +49,11 @@ class Engine:
         steps, start = assemble.coefficients(layout, x)
         filtered: Filtered = self.kernel.filter(layout.y, layout.row, steps, start)
         return filtered
+
+    def smooth(self, layout: Layout, x: Array) -> Smoothed:
+        """Smoothed probabilities and moments."""
+        steps, _ = assemble.coefficients(layout, x)
+        return smoother.smooth(self.filter(layout, x), layout.row, steps)
 
 
 KALMAN = Engine("kalman", True, kalman)

@@ -1,0 +1,1 @@
+"""Estimators: maximum likelihood, intervals, labels."""

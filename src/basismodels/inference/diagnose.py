@@ -1,0 +1,124 @@
+"""What can be wrong with a fit, named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from basismodels.likelihood import assemble
+from basismodels.params import INTERCEPT
+from basismodels.problem import Problem
+from basismodels.results import Diagnostic
+
+Array = NDArray[np.float64]
+_FEW = 10.0
+
+
+def diagnose(
+    problem: Problem, x: Array, cov: Array, information: Array, box: Array, optima: pd.DataFrame
+) -> list[Diagnostic]:
+    """Everything to know about a fit, the fatal first."""
+    found = [
+        *_information(problem, cov, x, box),
+        *_bounds(problem, x, box),
+        *_search(problem, optima),
+        *_speeds(problem, x),
+        *_regimes(problem, x),
+        *[Diagnostic("data", text) for text in (*problem.notes, *problem.data.warnings)],
+    ]
+    if not problem.engine.exact:
+        text = "moments are matched, so the log likelihood is overstated; bm.particle_loglik(fit) says by how much"
+        found.append(Diagnostic("kim", text))
+    del information
+    return sorted(found, key=lambda d: not d.fatal)
+
+
+def _information(problem: Problem, cov: Array, x: Array, box: Array) -> list[Diagnostic]:
+    inside = ~((x <= box[:, 0]) | (x >= box[:, 1]))
+    if not np.isnan(np.diag(cov)).all() or not inside.any():
+        return []
+    text = "the information matrix is not positive definite: some direction is flat, and no standard error is given"
+    return [Diagnostic("flat", text, fatal=True)]
+
+
+def _bounds(problem: Problem, x: Array, box: Array) -> list[Diagnostic]:
+    found = []
+    for i, c in enumerate(problem.spec.coefficients):
+        room = 1e-5 * (box[i, 1] - box[i, 0])
+        low, high = x[i] <= box[i, 0] + room, x[i] >= box[i, 1] - room
+        if not (low or high):
+            continue
+        meaning = {
+            ("tau", True): "the data ask for no measurement noise; drop Noise()",
+            ("sigma", True): "a volatility collapses to zero; the likelihood is unbounded there",
+            ("kappa", True): "no reversion can be told from none over this span",
+            ("kappa", False): "reversion is complete within one step: its speed cannot be told",
+            ("slow.kappa", True): "the slow level does not return within the span",
+            ("slow.kappa", False): "the slow level is as fast as one step; drop SlowOU()",
+            ("slow.sigma", True): "the data ask for no slow level; drop SlowOU()",
+            ("q", True): "a regime is never left, or never entered",
+            ("q", False): "regimes change at every step: they describe outliers, not episodes",
+        }.get((c.param, bool(low)), "the search wanted to go further")
+        if c.param == "q" and c.column != INTERCEPT:
+            meaning = "separation: a covariate predicts the switches perfectly"
+        side = "lower" if low else "upper"
+        found.append(Diagnostic("boundary", f"{c.name} is at its {side} bound {c.to_natural(x[i]):.3g}: {meaning}", fatal=True))
+    return found
+
+
+def _search(problem: Problem, optima: pd.DataFrame) -> list[Diagnostic]:
+    found = []
+    best = optima.iloc[0]
+    if not best["converged"]:
+        found.append(Diagnostic("not-converged", "the best start stopped before it converged; raise starts="))
+    reached = int((optima["behind"] < 0.05).sum())
+    if problem.layout.regimes > 1 and len(optima) > 1:
+        fatal = reached < 2 and len(optima) >= 5
+        text = f"{reached} of {len(optima)} starts reach the best log likelihood"
+        if fatal:
+            text += "; the maximum may lie elsewhere: raise starts="
+        found.append(Diagnostic("starts", text, fatal=fatal))
+    return found
+
+
+def _speeds(problem: Problem, x: Array) -> list[Diagnostic]:
+    """kappa T too small for the level, slow level longer than the span, factors that nearly coincide."""
+    nat = assemble.natural(problem.layout, x)
+    span, names, found = problem.span, problem.spec.names, []
+    if problem.layout.regimes == 1 and "theta" in names:
+        reach = float(np.median(nat.kappa)) * span
+        if reach < 3.0:
+            found.append(Diagnostic("theta", f"kappa times the span is {reach:.2g}: the level theta is not identified"))
+    if "slow.kappa" in problem.layout.index:
+        slow = float(np.median(nat.slow_kappa))
+        if slow * span < 3.0:
+            found.append(Diagnostic("theta", f"the slow level's kappa times the span is {slow * span:.2g}: theta is not identified"))
+        if problem.layout.regimes == 1 and slow > 0.5 * float(np.median(nat.kappa)):
+            found.append(Diagnostic("factors", "the slow level is not much slower than the reversion: the two may be one"))
+    return found
+
+
+def _regimes(problem: Problem, x: Array) -> list[Diagnostic]:
+    k = problem.layout.regimes
+    if k == 1:
+        return []
+    weights = problem.engine.smooth(problem.layout, x).p.sum(axis=0)
+    nat = assemble.natural(problem.layout, x)
+    found = [
+        Diagnostic("empty", f"regime {i} holds {weights[i]:.1f} observations: too few to say anything of it", fatal=True)
+        for i in range(k)
+        if weights[i] < _FEW
+    ]
+    for i in range(k):
+        for j in range(i + 1, k):
+            a = np.array([nat.kappa[:, i].mean(), nat.variance[:, i].mean(), nat.tau2[:, i].mean(), nat.theta[:, i].mean()])
+            b = np.array([nat.kappa[:, j].mean(), nat.variance[:, j].mean(), nat.tau2[:, j].mean(), nat.theta[:, j].mean()])
+            if np.all(np.abs(a - b) <= 1e-2 * (np.abs(a) + np.abs(b) + 1e-300)):
+                found.append(Diagnostic("twins", f"regimes {i} and {j} have the same parameters: one is too many", fatal=True))
+    time_in = weights / problem.layout.y.size * problem.span
+    for i in range(k):
+        if abs(float(nat.kappa[:, i].mean())) * time_in[i] < 3.0:
+            text = f"regime {i}: kappa times the time spent there is under 3, so its speed is barely identified"
+            found.append(Diagnostic("theta" if "theta" in problem.model.varies else "speed", text))
+    return found

@@ -1,0 +1,77 @@
+"""Regime labels, settled here for every estimator.
+
+Regimes are ordered by the standard deviation of an 8-hour change, which is finite
+for every kappa; they never depend on the criterion of failure.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basismodels.likelihood import assemble
+from basismodels.likelihood.transition import decay_ratio
+from basismodels.params import Spec
+from basismodels.problem import Problem
+
+Array = NDArray[np.float64]
+HOURS = 8.0
+
+
+def change_sd(problem: Problem, x: Array) -> Array:
+    """Standard deviation in bps of an 8-hour change of the observed basis in each regime, (K,)."""
+    nat = assemble.natural(problem.layout, x)
+    with np.errstate(over="ignore"):
+        moved = nat.variance * HOURS * decay_ratio(2.0 * np.maximum(nat.kappa, -30.0) * HOURS)
+    return np.asarray(np.sqrt(np.mean(moved + 2.0 * nat.tau2, axis=0)))
+
+
+def permute(spec: Spec, x: Array, order: Array) -> Array:
+    """Free vector with regime `order[k]` renamed k."""
+    value = dict(zip(spec.names, x, strict=True))
+    out = x.copy()
+    for i, c in enumerate(spec.coefficients):
+        if not c.regime:
+            continue
+        ends = [str(order[int(part)]) for part in c.regime.split("->")]
+        if c.param == "chain_start":
+            base = value.get(f"chain_start[{order[0]}]", 0.0)
+            out[i] = value.get(f"chain_start[{ends[0]}]", 0.0) - base
+            continue
+        name = c.name.replace(f"[{c.regime}]", f"[{'->'.join(ends)}]")
+        out[i] = value[name]
+    return out
+
+
+def ordered(problem: Problem, x: Array) -> Array:
+    """The same point with regimes in order, and the slow level slower than the reversion."""
+    if problem.layout.regimes > 1:
+        order = np.argsort(change_sd(problem, x), kind="stable")
+        return permute(problem.spec, x, order)
+    return _fast_first(problem, x)
+
+
+def _fast_first(problem: Problem, x: Array) -> Array:
+    """Swaps the two factors of a one-regime model where the slow one came out faster."""
+    names = problem.spec.names
+    plain = {"kappa", "sigma", "slow.kappa", "slow.sigma"}
+    if not plain <= set(names) or any(":" in n for n in names) or not problem.layout.stationary:
+        return x
+    at = {name: names.index(name) for name in plain}
+    if not problem.layout.kappa_log or x[at["slow.kappa"]] <= x[at["kappa"]]:
+        return x
+    out = x.copy()
+    out[[at["kappa"], at["slow.kappa"]]] = x[[at["slow.kappa"], at["kappa"]]]
+    out[[at["sigma"], at["slow.sigma"]]] = x[[at["slow.sigma"], at["sigma"]]]
+    return out
+
+
+def matched(problem: Problem, x: Array, weights: Array) -> Array:
+    """A draw with its regimes renamed to overlap most with smoothed weights (n, K) of the fit."""
+    from scipy.optimize import linear_sum_assignment
+
+    if problem.layout.regimes == 1:
+        return x
+    own = problem.engine.smooth(problem.layout, x).p
+    _, columns = linear_sum_assignment(-(weights.T @ own))
+    return permute(problem.spec, x, columns)

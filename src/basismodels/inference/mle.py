@@ -1,0 +1,198 @@
+"""Maximum likelihood: several starts, quasi-Newton on the exact gradient, Newton at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from basismodels.engine import Objective, objective
+from basismodels.errors import ModelError
+from basismodels.inference.diagnose import diagnose
+from basismodels.inference.labels import ordered
+from basismodels.inference.starts import Scales, bounds, candidates, observed, scales, steps
+from basismodels.likelihood import ou
+from basismodels.model import Component, Model
+from basismodels.problem import Problem, bind
+from basismodels.results import Fit
+from basismodels.series import BasisSeries
+
+Array = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+_RACE = 40
+_POLISH = 400
+_SAME = 0.01
+
+
+def fit(
+    model: Component | Model,
+    data: BasisSeries,
+    *,
+    starts: int = 20,
+    initial: str = "stationary",
+    mask: bool = True,
+    rng: np.random.Generator | int | None = None,
+    progress: Progress | None = None,
+) -> Fit:
+    """Fit a model to a basis series by maximum likelihood.
+
+    `starts`: number of starting points (one-regime models need few and use fewer);
+    `initial`: "stationary" or "conditional" law of the first state; `mask`: leave out
+    rows the quality check masked; `rng`: seed of the perturbed starts, a fixed one by
+    default. Errors: ModelError, DataError. See `Fit.diagnostics` before use.
+    """
+    if not isinstance(starts, int) or starts < 1:
+        raise ModelError(f"starts must be a positive whole number, got {starts!r}")
+    return fit_problem(bind(model, data, initial=initial, mask=mask), starts=starts, rng=rng, progress=progress)
+
+
+def fit_problem(
+    problem: Problem,
+    *,
+    starts: int = 20,
+    rng: np.random.Generator | int | None = None,
+    progress: Progress | None = None,
+) -> Fit:
+    """As `fit`, for a model already bound to data."""
+    began = time.perf_counter()
+    size = scales(problem)
+    box = bounds(problem, size)
+    if is_plain_ou(problem):
+        optima = [_plain(problem, box)]
+    else:
+        optima = _search(problem, box, starts, np.random.default_rng(0 if rng is None else rng), progress)
+    best = max(optima, key=lambda o: o.llf)
+    x = ordered(problem, best.x)
+    information = observed_information(problem, x)
+    cov = covariance(information, x, box)
+    table = _table(problem, optima)
+    found = diagnose(problem, x, cov, information, box, table)
+    llf = problem.engine.loglik(problem.layout, x)
+    return Fit(problem, x, cov, llf, tuple(found), table, time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Where one start ended: free vector, log likelihood, gradient calls, optimiser's word."""
+
+    start: int
+    x: Array
+    llf: float
+    calls: int
+    converged: bool
+
+
+def is_plain_ou(problem: Problem) -> bool:
+    """Whether the closed-form profile serves: one regime, intercepts only, kappa on the log scale."""
+    return problem.spec.names == ["kappa", "theta", "sigma"] and problem.layout.kappa_log and not len(problem.layout.constants)
+
+
+def _plain(problem: Problem, box: Array) -> Optimum:
+    y, dt = observed(problem)
+    found = ou.maximise(y, dt, problem.layout.stationary)
+    kappa = max(found.kappa, 1e-300)
+    x = np.array([np.log(kappa), found.drift / kappa, 0.5 * np.log(max(found.variance, 1e-300))])
+    x = np.clip(x, box[:, 0], box[:, 1])
+    return Optimum(0, x, found.value, 0, found.inside)
+
+
+def _search(
+    problem: Problem, box: Array, starts: int, rng: np.random.Generator, progress: Progress | None
+) -> list[Optimum]:
+    """A short run from every start, then a full one from the better half."""
+    if problem.layout.regimes == 1:
+        starts = min(starts, 9)
+    goal = objective(problem.engine, problem.layout)
+    points = candidates(problem, starts, rng)
+    limits = [_RACE if starts > 3 else _POLISH] * len(points)
+    keep = max(3, (starts + 1) // 2)
+    total = len(points) + min(keep, len(points))
+    done = 0
+
+    def tell() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    def run(job: tuple[int, Array, int]) -> Optimum:
+        made = descend(goal, job[1], box, steps(problem, job[1]), job[2], job[0])
+        tell()
+        return made
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        first = list(pool.map(run, ((i, x, n) for i, (x, n) in enumerate(zip(points, limits, strict=True)))))
+        leaders = sorted(first, key=lambda o: -o.llf)[:keep]
+        second = list(pool.map(run, ((o.start, o.x, _POLISH) for o in leaders)))
+    rest = sorted(first, key=lambda o: -o.llf)[keep:]
+    return [*second, *rest]
+
+
+def descend(goal: Objective, x0: Array, box: Array, unit: Array, limit: int, start: int = 0) -> Optimum:
+    """L-BFGS-B in scaled coordinates (Byrd, Lu, Nocedal & Zhu 1995)."""
+    from scipy.optimize import minimize
+
+    def scaled(u: Array) -> tuple[float, Array]:
+        value, gradient = goal(u * unit)
+        return (value if np.isfinite(value) else 1e300), gradient * unit
+
+    found: Any = minimize(
+        scaled, x0 / unit, jac=True, method="L-BFGS-B", bounds=box / unit[:, None],
+        options={"maxiter": limit, "maxfun": 2 * limit, "maxcor": 30, "ftol": 1e-13, "gtol": 1e-6},
+    )  # fmt: skip
+    return Optimum(start, np.clip(found.x * unit, box[:, 0], box[:, 1]), -float(found.fun), int(found.nfev), bool(found.success))
+
+
+def observed_information(problem: Problem, x: Array) -> Array:
+    """Minus the Hessian of the log likelihood (p, p), central differences of the exact gradient."""
+    goal = objective(problem.engine, problem.layout)
+    unit = 1e-4 * steps(problem, x)
+    rows = []
+    for i, h in enumerate(unit):
+        e = np.zeros(len(x))
+        e[i] = h
+        rows.append((goal(x + e)[1] - goal(x - e)[1]) / (2.0 * h))
+    matrix = np.array(rows)
+    return np.asarray(0.5 * (matrix + matrix.T))
+
+
+def covariance(information: Array, x: Array, box: Array) -> Array:
+    """Inverse information over coefficients inside the box; NaN elsewhere, or everywhere if not positive definite."""
+    p = len(x)
+    out = np.full((p, p), np.nan)
+    inside = ~at_bound(x, box)
+    block = information[np.ix_(inside, inside)]
+    if not np.all(np.isfinite(block)) or not inside.any():
+        return out
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(block)), 1e-300))
+    values = np.linalg.eigvalsh(block * np.outer(scale, scale))
+    if values.min() <= 1e-10:
+        return out
+    out[np.ix_(inside, inside)] = np.linalg.inv(block * np.outer(scale, scale)) * np.outer(scale, scale)
+    return out
+
+
+def at_bound(x: Array, box: Array) -> NDArray[np.bool_]:
+    """Which coefficients stand at the edge of the box."""
+    room = 1e-5 * (box[:, 1] - box[:, 0])
+    return np.asarray((x <= box[:, 0] + room) | (x >= box[:, 1] - room))
+
+
+def _table(problem: Problem, optima: list[Optimum]) -> pd.DataFrame:
+    """One row per start, best first."""
+    best = max(o.llf for o in optima)
+    rows = [
+        {"start": o.start, "llf": o.llf, "behind": best - o.llf, "calls": o.calls, "converged": o.converged,
+         **dict(zip(problem.spec.names, problem.spec.to_natural(ordered(problem, o.x)), strict=True))}
+        for o in sorted(optima, key=lambda o: -o.llf)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+

@@ -1,0 +1,242 @@
+"""Where the search begins, and the box it stays in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basismodels.likelihood import ou
+from basismodels.params import INTERCEPT, Coefficient
+from basismodels.problem import Problem
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Sizes read off the data: step h, span h, level and spread bps, volatility bps/sqrt(h), OU guesses."""
+
+    step: float
+    span: float
+    centre: float
+    spread: float
+    volatility: float
+    kappa: float
+    sigma: float
+    theta: float
+
+
+def scales(problem: Problem) -> Scales:
+    """Typical sizes of a bound problem."""
+    y, dt = observed(problem)
+    step = float(np.median(dt))
+    change = np.diff(y) / np.sqrt(dt)
+    volatility = max(float(np.sqrt(np.mean(change**2))), 1e-12 * max(problem.layout.spread, 1e-300))
+    found = ou.maximise(y, dt, stationary=True)
+    kappa = min(max(found.kappa, 1e-3 / float(dt.sum())), 20.0 / step)
+    return Scales(
+        step, float(dt.sum()), problem.layout.centre, problem.layout.spread, volatility,
+        kappa, math.sqrt(max(found.variance, 1e-300)), found.drift / found.kappa,
+    )  # fmt: skip
+
+
+def observed(problem: Problem) -> tuple[Array, Array]:
+    """Observed values (n,) in bps and the hours between them (n - 1,)."""
+    hours = np.cumsum(problem.layout.dt[problem.layout.row])
+    seen = np.isfinite(problem.layout.y)
+    return problem.layout.y[seen], np.diff(hours[seen])
+
+
+def bounds(problem: Problem, size: Scales) -> Array:
+    """Box of the free vector, (p, 2); sigma and tau stay away from zero relative to the data."""
+    return np.array([_bound(problem, c, size) for c in problem.spec.coefficients])
+
+
+def _bound(problem: Problem, c: Coefficient, size: Scales) -> tuple[float, float]:
+    if c.column != INTERCEPT:
+        spread = column_scale(problem, c)
+        return -30.0 / spread, 30.0 / spread
+    low_speed = math.log(1e-3 / size.span)
+    noise = size.volatility * math.sqrt(size.step)
+    table = {
+        "kappa": (low_speed, math.log(30.0 / size.step)) if c.link == "log" else (-2.0 / size.step, 30.0 / size.step),
+        "theta": (size.centre - 1e3 * size.spread, size.centre + 1e3 * size.spread),
+        "sigma": (math.log(1e-4 * size.volatility), math.log(1e3 * size.volatility)),
+        "tau": (math.log(1e-4 * noise), math.log(1e2 * noise)),
+        "slow.kappa": (low_speed, math.log(10.0 / size.step)),
+        "slow.sigma": (math.log(1e-4 * size.volatility), math.log(1e2 * size.volatility)),
+        "q": (math.log(0.01 / size.span), math.log(5.0 / size.step)),
+        "chain_start": (-20.0, 20.0),
+        "outlier.share": (-14.0, 0.0),
+        "outlier.scale": (math.log(0.5), math.log(1e4)),
+    }
+    return table[c.param]
+
+
+def column_scale(problem: Problem, c: Coefficient) -> float:
+    """Standard deviation of a slope's column, for scaling the search."""
+    name = "q" if c.param == "q" else c.param
+    columns = problem.designs["q" if name == "q" else name].columns
+    values = problem.layout.design[name][:, columns.index(c.column)]
+    return max(float(np.std(values)), 1e-12 * max(1.0, float(np.abs(values).max())), 1e-300)
+
+
+def steps(problem: Problem, x: Array) -> Array:
+    """Natural step of each free coefficient, (p,), for preconditioning."""
+    size = scales(problem)
+    out = np.ones(len(x))
+    for i, c in enumerate(problem.spec.coefficients):
+        if c.column != INTERCEPT:
+            out[i] = 1.0 / column_scale(problem, c)
+        elif c.param == "theta":
+            out[i] = size.spread
+        elif c.param == "kappa" and c.link == "identity":
+            out[i] = max(abs(x[i]), 0.05 / size.step)
+    return out
+
+
+def candidates(problem: Problem, count: int, rng: np.random.Generator) -> list[Array]:
+    """`count` starting points: a few laid out by hand, the rest perturbed."""
+    size = scales(problem)
+    box = bounds(problem, size)
+    first = _laid_out(problem, size)
+    out = []
+    for i in range(count):
+        x = first[i % len(first)].copy()
+        if i >= len(first):
+            x += rng.normal(size=len(x)) * _spread(problem, x, size)
+        out.append(np.clip(x, box[:, 0] + 1e-9, box[:, 1] - 1e-9))
+    return out
+
+
+def _spread(problem: Problem, x: Array, size: Scales) -> Array:
+    """Standard deviation of the perturbation of each coefficient."""
+    out = np.full(len(x), 0.7)
+    for i, c in enumerate(problem.spec.coefficients):
+        if c.column != INTERCEPT:
+            out[i] = 0.3 / column_scale(problem, c)
+        elif c.param == "theta":
+            out[i] = 0.5 * size.spread
+        elif c.param == "kappa" and c.link == "identity":
+            out[i] = max(0.7 * abs(x[i]), 0.02 / size.step)
+    return out
+
+
+def _laid_out(problem: Problem, size: Scales) -> list[Array]:
+    if problem.layout.regimes > 1:
+        return _regime_starts(problem, size)
+    has_noise, has_slow = "tau" in problem.layout.index, "slow.kappa" in problem.layout.index
+    if not (has_noise or has_slow):
+        return [_fill(problem, size, {})]
+    out = []
+    for ratio in (0.15, 0.4, 0.02):
+        for speed in ((10.0, 0.03), (30.0, 0.3), (3.0, 0.003)) if has_slow else ((0.3, 0.0), (1.0, 0.0), (0.05, 0.0)):
+            kappa = min(max(size.kappa * speed[0], 2e-3 / size.span), 3.0 / size.step)
+            out.append(
+                _fill(problem, size, {
+                    "kappa": kappa, "tau": ratio * size.volatility * math.sqrt(size.step),
+                    "sigma": size.sigma * (0.8 if has_slow else 0.6),
+                    "slow.kappa": max(size.kappa * max(speed[1], 1e-3), 3e-3 / size.span),
+                    "slow.sigma": 0.3 * size.sigma,
+                })  # fmt: skip
+            )
+    return out
+
+
+def _fill(problem: Problem, size: Scales, values: dict[str, float | Array]) -> Array:
+    """Free vector from natural values by parameter; slopes start at zero."""
+    default: dict[str, float | Array] = {
+        "kappa": size.kappa, "theta": size.theta if abs(size.theta - size.centre) < 5 * size.spread else size.centre,
+        "sigma": size.sigma, "tau": 0.3 * size.volatility * math.sqrt(size.step),
+        "slow.kappa": size.kappa / 30.0, "slow.sigma": 0.2 * size.sigma,
+        "q": 0.02 / size.step, "chain_start": 0.0, "outlier.share": 0.02, "outlier.scale": 5.0,
+    }  # fmt: skip
+    default |= values
+    out = np.zeros(len(problem.spec))
+    for i, c in enumerate(problem.spec.coefficients):
+        if c.column != INTERCEPT:
+            continue
+        value = default[c.param]
+        if isinstance(value, np.ndarray):
+            ends = [int(part) for part in c.regime.split("->")] if c.regime else []
+            value = float(value[tuple(ends)]) if ends else float(np.mean(value))
+        out[i] = c.to_free(float(value))
+    return out
+
+
+def _regime_starts(problem: Problem, size: Scales) -> list[Array]:
+    """Starts from k-means on local volatility and slope, with several noise shares and lengths of window."""
+    y, dt = observed(problem)
+    out = []
+    for window in (24, 8, 72):
+        groups = _groups(y, dt, problem.layout.regimes, window)
+        if groups is None:
+            continue
+        kappa, sigma, rates = _by_group(y, dt, groups, problem.layout.regimes, size)
+        for noise in (0.15, 0.4) if "tau" in problem.layout.index else (0.0,):
+            shrink = math.sqrt(max(1.0 - 2.0 * noise**2, 0.1))
+            out.append(
+                _fill(problem, size, {
+                    "kappa": kappa, "sigma": sigma * shrink, "q": rates,
+                    "tau": np.maximum(noise * sigma * math.sqrt(size.step), 1e-3 * size.volatility * math.sqrt(size.step)),
+                    "slow.kappa": max(size.kappa / 20.0, 3e-3 / size.span), "slow.sigma": 0.2 * size.sigma,
+                })  # fmt: skip
+            )
+    return out or [_fill(problem, size, {})]
+
+
+def _groups(y: Array, dt: Array, regimes: int, window: int) -> NDArray[np.int64] | None:
+    """Group of each step by local volatility and slope, ordered by volatility; None where too short."""
+    from scipy.cluster.vq import ClusterError, kmeans2
+
+    change = np.diff(y) / np.sqrt(dt)
+    window = min(window, len(change) // (2 * regimes))
+    if window < 2:
+        return None
+    kernel = np.ones(window) / window
+    power = np.convolve(change**2, kernel, mode="same")
+    level = y[:-1] - np.convolve(y[:-1], kernel, mode="same")
+    slope = np.convolve(change * level, kernel, mode="same") / (np.convolve(level**2, kernel, mode="same") + 1e-300)
+    floor = 1e-6 * float(np.mean(power)) + 1e-300
+    features = np.column_stack([np.log(power + floor), 0.3 * np.clip(slope / (np.std(slope) + 1e-300), -3, 3)])
+    edges = np.quantile(features[:, 0], (np.arange(regimes) + 0.5) / regimes)
+    centres = np.column_stack([edges, np.zeros(regimes)])
+    if not _spread_out(features):
+        return None
+    try:
+        _, labels = kmeans2(features, centres, minit="matrix", missing="raise")
+    except ClusterError:
+        return None
+    order = np.argsort([power[labels == k].mean() if (labels == k).any() else np.inf for k in range(regimes)])
+    rank = np.empty(regimes, dtype=np.int64)
+    rank[order] = np.arange(regimes)
+    return np.asarray(rank[labels])
+
+
+def _spread_out(features: Array) -> bool:
+    return bool(np.all(np.isfinite(features)) and np.std(features[:, 0]) > 1e-9)
+
+
+def _by_group(
+    y: Array, dt: Array, groups: NDArray[np.int64], regimes: int, size: Scales
+) -> tuple[Array, Array, Array]:
+    """kappa (K,), sigma (K,) and rates (K, K) of grouped steps."""
+    kappa, sigma = np.full(regimes, size.kappa), np.full(regimes, size.volatility)
+    rates = np.full((regimes, regimes), 0.02 / size.step)
+    x, change = y[:-1] - np.median(y), np.diff(y)
+    for k in range(regimes):
+        own = groups == k
+        if own.sum() < 5:
+            continue
+        drag = -float(x[own] @ change[own]) / max(float((x[own] ** 2) @ dt[own]), 1e-300)
+        kappa[k] = min(max(drag, 0.2 * size.kappa), 2.0 / size.step)
+        sigma[k] = max(float(np.sqrt(np.mean(change[own] ** 2 / dt[own]))), 1e-3 * size.volatility)
+        hours = float(dt[own].sum())
+        for j in range(regimes):
+            if j != k:
+                jumps = int(np.sum((groups[:-1] == k) & (groups[1:] == j)))
+                rates[k, j] = max(jumps, 0.5) / max(hours, size.step)
+    return kappa, sigma, np.clip(rates, 1e-3 / size.step, 1.0 / size.step)
