@@ -132,7 +132,7 @@ def dead(leg: Leg, other: Leg) -> np.ndarray:
         return np.zeros(len(leg.price), dtype=bool)
     lost = _unless_usual(~leg.known & leg.life & other.known)
     silent = _unless_usual(leg.known & (leg.busy < _SILENT) & other.alive)
-    return lost | silent | _frozen(leg, other, lost)
+    return np.asarray(lost | silent | _frozen(leg, other, lost))
 
 
 def _unless_usual(flags: np.ndarray) -> np.ndarray:
@@ -197,7 +197,7 @@ def lagging(leg: Leg, other: Leg) -> np.ndarray:
         return np.zeros(len(leg.price), dtype=bool)
     gap = leg.moves - other.moves
     back = np.abs(gap + after(gap)) < 0.25 * np.abs(gap)
-    followed = np.abs(after(leg.moves) - other.moves - after(other.moves)) < 0.25 * np.abs(other.moves)
+    followed = after(leg.moves) * np.sign(other.moves) > 0.5 * np.abs(other.moves)
     share = _share(leg, other)
     still = np.abs(leg.moves) < np.where(np.isnan(share), 0.05, 0.15) * np.abs(other.moves)
     quiet = np.isnan(share) | (share < _LAG_SHARE)

@@ -82,9 +82,7 @@ def _new(data: BasisSeries, leg: Leg) -> bool:
     return bool(0 < leg.volume[first] < _FIRST_TRADES * np.nanmedian(later))
 
 
-def silences(
-    data: BasisSeries, legs: Sequence[Leg], new: np.ndarray
-) -> tuple[list[Finding], list[Finding]]:
+def silences(data: BasisSeries, legs: Sequence[Leg], new: np.ndarray) -> tuple[list[Finding], list[Finding]]:
     """Outages (a leg silent while the other trades) and stale prices (kept from before), first days apart."""
     outages: list[Finding] = []
     stale: list[Finding] = []

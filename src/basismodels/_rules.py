@@ -19,7 +19,7 @@ def check_time(index: pd.Index, name: str = "time") -> pd.DatetimeIndex:
     holes = np.flatnonzero(stamps.isna())
     if len(holes):
         raise DataError(f"{name} is empty in {len(holes)} rows", rows=_row(holes), remedy=_NOT_EMPTY)
-    stamps = stamps.tz_convert("UTC").as_unit("us")
+    stamps = stamps.tz_convert("UTC").as_unit("us").rename("time")
     _sorted(stamps, name)
     _distinct(stamps, name)
     return stamps

@@ -44,6 +44,7 @@ def _information(problem: Problem, cov: Array, x: Array, box: Array) -> list[Dia
 
 def _bounds(problem: Problem, x: Array, box: Array) -> list[Diagnostic]:
     found = []
+    closed = _closed_regimes(problem, x, box)
     for i, c in enumerate(problem.spec.coefficients):
         room = 1e-5 * (box[i, 1] - box[i, 0])
         low, high = x[i] <= box[i, 0] + room, x[i] >= box[i, 1] - room
@@ -63,8 +64,23 @@ def _bounds(problem: Problem, x: Array, box: Array) -> list[Diagnostic]:
         if c.param == "q" and c.column != INTERCEPT:
             meaning = "separation: a covariate predicts the switches perfectly"
         side = "lower" if low else "upper"
-        found.append(Diagnostic("boundary", f"{c.name} is at its {side} bound {c.to_natural(x[i]):.3g}: {meaning}", fatal=True))
+        fatal = True
+        if c.param == "q" and c.column == INTERCEPT and low and not closed:
+            meaning, fatal = "this jump is not seen, others serve", False
+        text = f"{c.name} is at its {side} bound {c.to_natural(x[i]):.3g}: {meaning}"
+        found.append(Diagnostic("boundary", text, fatal=fatal))
     return found
+
+
+def _closed_regimes(problem: Problem, x: Array, box: Array) -> bool:
+    """Whether some regime is never left or never entered: all its rates are at the lower bound."""
+    k = problem.layout.regimes
+    if k == 1:
+        return False
+    at_low = x <= box[:, 0] + 1e-5 * (box[:, 1] - box[:, 0])
+    index = problem.layout.index["q"][0]
+    shut = np.array([[i != j and bool(at_low[index[i, j]]) for j in range(k)] for i in range(k)])
+    return bool((shut.sum(axis=1) == k - 1).any() or (shut.sum(axis=0) == k - 1).any())
 
 
 def _search(problem: Problem, optima: pd.DataFrame) -> list[Diagnostic]:

@@ -136,18 +136,28 @@ def _search(
 
 
 def descend(goal: Objective, x0: Array, box: Array, unit: Array, limit: int, start: int = 0) -> Optimum:
-    """L-BFGS-B in scaled coordinates (Byrd, Lu, Nocedal & Zhu 1995)."""
+    """L-BFGS-B in scaled coordinates (Byrd, Lu, Nocedal & Zhu 1995).
+
+    The goal is divided by its first gradient: otherwise the first step ends in a corner of the box.
+    """
     from scipy.optimize import minimize
+
+    value0, gradient0 = goal(x0)
+    size = max(float(np.abs(gradient0 * unit).max()), 1e-8)
+    wall = (value0 if np.isfinite(value0) else 0.0) / size + 1e3
 
     def scaled(u: Array) -> tuple[float, Array]:
         value, gradient = goal(u * unit)
-        return (value if np.isfinite(value) else 1e300), gradient * unit
+        if not np.isfinite(value):
+            return wall, np.zeros(len(u))
+        return value / size, gradient * unit / size
 
     found: Any = minimize(
         scaled, x0 / unit, jac=True, method="L-BFGS-B", bounds=box / unit[:, None],
-        options={"maxiter": limit, "maxfun": 2 * limit, "maxcor": 30, "ftol": 1e-13, "gtol": 1e-6},
+        options={"maxiter": limit, "maxfun": 2 * limit, "maxcor": 30, "ftol": 1e-14, "gtol": 1e-4 / size},
     )  # fmt: skip
-    return Optimum(start, np.clip(found.x * unit, box[:, 0], box[:, 1]), -float(found.fun), int(found.nfev), bool(found.success))
+    x = np.clip(found.x * unit, box[:, 0], box[:, 1])
+    return Optimum(start, x, -goal(x)[0], int(found.nfev), bool(found.success))
 
 
 def observed_information(problem: Problem, x: Array) -> Array:

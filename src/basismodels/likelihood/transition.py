@@ -70,7 +70,14 @@ def chain_step(rates: Array, dt: Array) -> Array:
         reach = dt * decay_ratio(total * dt)
         up, down = rates[:, 0, 1] * reach, rates[:, 1, 0] * reach
         return np.stack([1.0 - up, up, down, 1.0 - down], axis=1).reshape(-1, 2, 2)
-    return expm_batch(generator(rates) * dt[:, None, None])
+    return _expm_generator(generator(rates) * dt[:, None, None])
+
+
+def _expm_generator(q: Array) -> Array:
+    """expm of generators, entry by entry accurate: the shifted matrix has no negative entry."""
+    shift = np.max(-np.einsum("mii->mi", q), axis=1)
+    lifted = q + shift[:, None, None] * np.eye(q.shape[1])
+    return np.asarray(np.exp(-shift)[:, None, None] * expm_batch(lifted)) if shift.max() < 200 else expm_batch(q)
 
 
 def chain_step_adjoint(rates: Array, dt: Array, p: Array) -> Array:
@@ -84,8 +91,9 @@ def chain_step_adjoint(rates: Array, dt: Array, p: Array) -> Array:
     block = np.zeros((len(dt), 2 * k, 2 * k))
     block[:, :k, :k] = np.swapaxes(q, 1, 2)
     block[:, k:, k:] = block[:, :k, :k]
-    block[:, :k, k:] = p
-    bar = expm_batch(block)[:, :k, k:] * dt[:, None, None]
+    size = max(float(np.abs(p).max()), 1e-300)
+    block[:, :k, k:] = p / size
+    bar = expm_batch(block)[:, :k, k:] * (size * dt[:, None, None])
     return np.asarray(bar - np.einsum("mii->mi", bar)[:, :, None])
 
 
@@ -105,6 +113,8 @@ def _two_state_adjoint(rates: Array, dt: Array, p: Array) -> Array:
 def expm_batch(a: Array) -> Array:
     """Matrix exponentials of a stack (m, k, k) by scaling, an 18-term Taylor sum, and squaring."""
     norm = float(np.abs(a).sum(axis=2).max(initial=0.0))
+    if not np.isfinite(norm):
+        return np.full_like(a, np.nan)
     squarings = max(0, int(np.ceil(np.log2(max(norm, 1e-30)))) + 1)
     x = a / 2.0**squarings
     term = np.broadcast_to(np.eye(a.shape[1]), a.shape).copy()

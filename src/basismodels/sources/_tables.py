@@ -83,6 +83,8 @@ def _csv(file: Path, wanted: Collection[str]) -> pd.DataFrame:
 
 def _joined(pieces: dict[str, list[Any]]) -> pd.DataFrame:
     """Columns end to end, each list freed as it is joined: one copy, and one column more at most."""
+    if not any(pieces.values()):
+        raise DataError("no rows: the file holds a header alone", remedy=_AGAIN)
     columns: dict[str, Any] = {}
     for name in list(pieces):
         columns[name] = pd.concat(pieces.pop(name), ignore_index=True)
@@ -97,6 +99,8 @@ def _csv_types(schema: Any, wanted: Collection[str]) -> dict[str, Any]:
     for column in schema:
         if column.name in TIME_NAMES or _temporal(column.type):
             types[column.name] = _stamp_type(column.type)
+        elif pa.types.is_boolean(column.type):
+            types[column.name] = pa.bool_()
         elif _numeric(column.type) or pa.types.is_null(column.type):
             types[column.name] = pa.float64()
         elif column.name in wanted:
