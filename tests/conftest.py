@@ -49,6 +49,12 @@ def make_market(rows: int = 600, seed: int = 0, step: str = "1h") -> pd.DataFram
     )
 
 
+@pytest.fixture(scope="session")
+def new_market() -> Callable[..., pd.DataFrame]:
+    """Makes a market of so many rows, seed and step."""
+    return make_market
+
+
 @pytest.fixture
 def market() -> pd.DataFrame:
     """Six hundred clean hours."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv
 
 from basismodels.errors import DataError
 from basismodels.series import BasisSeries
@@ -89,16 +92,34 @@ def test_start_and_end_cut_after_the_check(flawed: pd.DataFrame, tmp_path: Path)
 
 
 def test_csv_columns_may_start_empty(market: pd.DataFrame, tmp_path: Path) -> None:
-    long = pd.concat([market] * 400).set_axis(
-        pd.date_range("2000-01-01", periods=400 * len(market), freq="1h", tz="UTC", name="time")
-    )
+    time = pd.date_range("2000-01-01", periods=40 * len(market), freq="1h", tz="UTC", name="time")
+    long = pd.concat([market] * 40).set_axis(time)
     long.iloc[:-80, long.columns.get_loc("funding_rate")] = np.nan  # far beyond the first block read
     path = written(long, tmp_path / "long.csv")
-    assert path.stat().st_size > 1 << 24
+    assert path.stat().st_size > 2 << 20
     data = read(path)
     assert data.n == len(long)
     assert data.settlements is not None
     assert len(data.settlements) == 10
+
+
+@pytest.mark.slow
+def test_a_csv_is_not_held_twice(market: pd.DataFrame, tmp_path: Path) -> None:
+    """Peak memory of a read, imports apart, against the size of the file."""
+    time = pd.date_range("2000-01-01", periods=1_500_000, freq="1min", tz="UTC", name="time")
+    long = pd.DataFrame(np.tile(market.to_numpy(), (2500, 1)), columns=market.columns, index=time)
+    path = tmp_path / "big.csv"
+    csv.write_csv(pa.Table.from_pandas(long), path)
+    script = (
+        "import resource, sys, pyarrow.csv, pyarrow.parquet, scipy.ndimage\n"
+        "from basismodels.sources.files import read\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "before = peak(); read(sys.argv[1]); print(peak() - before)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
+    )
+    assert int(run.stdout) < 2 * path.stat().st_size
 
 
 def test_stamps_may_be_epochs_and_may_carry_fractions(market: pd.DataFrame, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from basismodels.quality import KINDS, Finding, check
 from basismodels.series import BasisSeries
 from basismodels.sources.files import from_frame, read
-from tests.conftest import make_market
 
+Maker = Callable[..., pd.DataFrame]
 HOURLY = ["binance_btcusdt_1h", "binance_ethusdt_1h", "binance_xrpusdt_1h"]
 OUTAGES = [
     ("2020-02-19 12:00", "2020-02-19 17:00"),
@@ -186,9 +186,9 @@ def test_a_row_with_the_last_trades_is_itself_the_stale_one(market: pd.DataFrame
     leg=st.sampled_from(["spot", "perp"]),
 )
 def test_a_price_frozen_while_the_other_moves_is_masked(
-    first: int, rows: int, volumes: bool, leg: str
+    new_market: Maker, first: int, rows: int, volumes: bool, leg: str
 ) -> None:
-    frame = make_market()
+    frame = new_market()
     if not volumes:
         frame = frame.drop(columns=["volume_spot", "volume_perp"])
     frozen = put(frame, slice(first, first + rows), **{leg: frame[leg].iloc[first - 1]})
@@ -269,8 +269,8 @@ def test_absent_rows_are_a_gap_with_inclusive_ends(market: pd.DataFrame) -> None
     assert len(quality.mask) == 596
 
 
-def test_a_rhythm_with_weekends_has_gaps_only_beyond_it() -> None:
-    days = make_market(700, step="24h")
+def test_a_rhythm_with_weekends_has_gaps_only_beyond_it(new_market: Maker) -> None:
+    days = new_market(700, step="24h")
     weekdays = days[days.index.dayofweek < 5]
     assert kinds(from_frame(weekdays.drop(columns="funding_rate"))) == []
     hole = weekdays.drop(weekdays.index[100:112]).drop(columns="funding_rate")
@@ -338,6 +338,6 @@ def test_mask_is_the_union_of_the_masked_findings(market: pd.DataFrame) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(rows=st.integers(2, 12))
-def test_short_series_are_checked_without_complaint(rows: int) -> None:
-    frame = make_market(rows)
+def test_short_series_are_checked_without_complaint(new_market: Maker, rows: int) -> None:
+    frame = new_market(rows)
     assert check(from_frame(frame)).findings == ()

@@ -18,7 +18,7 @@ LEGS = ("perp", "reference")
 
 def prices_of(legs: Mapping[str, pd.Series[float]]) -> pd.DataFrame:
     """Both legs, checked one by one and against each other, on the union of their stamps."""
-    prices = pd.DataFrame({leg: _leg(legs[leg]) for leg in LEGS})
+    prices = pd.DataFrame({leg: _leg(legs[leg]) for leg in LEGS}, copy=False)
     check_units(prices["perp"], prices["reference"])
     return prices
 
@@ -46,14 +46,16 @@ def beside(prices: pd.DataFrame | None, covariates: Any, time: Any, index: pd.Da
     given = pd.DataFrame(index=index) if covariates is None else _covariates(covariates, time, index)
     for name in given.columns:
         check_finite(given[name])
-    if prices is None:
-        return given
-    return prices.join(given.drop(columns=list(LEGS), errors="ignore"))
+    legs = {} if prices is None else {leg: prices[leg] for leg in LEGS}
+    columns = {**legs, **{name: given[name] for name in given.columns if name not in legs}}
+    return pd.DataFrame(columns, index=index, copy=False)
 
 
 def _covariates(covariates: Any, time: Any, index: pd.DatetimeIndex) -> pd.DataFrame:
     frame = numeric_columns(_framed(covariates, time))
     frame = frame.set_axis(check_time(frame.index, "time of covariates"), axis=0)
+    if frame.index.equals(index):
+        return frame
     if not frame.index.isin(index).any():
         raise DataError(
             "covariates share no stamp with the basis",

@@ -156,13 +156,13 @@ def numbers(column: pd.Series[Any], name: str) -> pd.Series[float]:
         raise DataError(
             f"{name} is not numeric", rows=list(bad.index[:3]), remedy=f'pd.to_numeric(df["{name}"])'
         ) from problem
-    return pd.Series(values, index=column.index, name=name)
+    return pd.Series(values, index=column.index, name=name, copy=False)
 
 
 def numeric_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """Every numeric column as float64 under a string name; labels and dates are left out."""
     kept = {str(name): numbers(frame[name], str(name)) for name in frame.columns if _is_numeric(frame[name])}
-    return pd.DataFrame(kept, index=frame.index)
+    return pd.DataFrame(kept, index=frame.index, copy=False)
 
 
 def _is_numeric(column: pd.Series[Any]) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from basismodels._finding import Finding
-from basismodels._quality_legs import Leg, after, change, dead, lagging, last_traded, runs, usual
+from basismodels._quality_legs import Leg, dead, lagging, last_traded
+from basismodels._windows import beyond, change, flags, runs, undone, usual
 from basismodels.series import BasisSeries
 
 _LISTING = pd.Timedelta(days=3)
@@ -39,9 +40,8 @@ def gaps(data: BasisSeries) -> list[Finding]:
     widest = int(sizes[counts >= max(_COMMON * len(multiple), 2)].max(initial=1))
     limit = widest if widest == 1 else 1.5 * widest
     return [
-        Finding("gap", before + step, behind - step, int(k) - 1, True, "no rows")
-        for before, behind, k in zip(data.time[:-1], data.time[1:], multiple, strict=True)
-        if k > limit
+        Finding("gap", data.time[i] + step, data.time[i + 1] - step, int(multiple[i]) - 1, True, "no rows")
+        for i in np.flatnonzero(multiple > limit).tolist()
     ]
 
 
@@ -86,10 +86,11 @@ def silences(data: BasisSeries, legs: Sequence[Leg], new: np.ndarray) -> tuple[l
     """Outages (a leg silent while the other trades) and stale prices (kept from before), first days apart."""
     outages: list[Finding] = []
     stale: list[Finding] = []
+    gap = change(data.basis)
     for leg, other in zip(legs, legs[::-1], strict=True):
-        gone = dead(leg, other) & ~new
-        last = last_traded(leg, other, gone)
-        kept = ((gone & leg.known) | last | lagging(leg, other)) & ~new
+        gone = dead(leg, other, gap) & ~new
+        last = last_traded(leg, gone, gap) & ~new
+        kept = (gone & leg.known) | last | (lagging(leg, other, gap) & ~new)
         outages += found("outage", data, gone | last, f"{leg.name} silent while {other.name} trades")
         stale += found("stale", data, kept, f"{leg.name} price from before")
     return outages, stale
@@ -103,33 +104,34 @@ def jumps(data: BasisSeries, legs: Sequence[Leg], apart: np.ndarray) -> list[Fin
     are known and ordinary.
     """
     gap = change(data.basis)
-    size = np.abs(gap) / usual(gap)
-    back = _back(gap) & ~apart
+    rows = beyond(gap, _JUMP if legs else _FAR)
+    rows = rows[undone(gap, rows) & ~apart[rows]]
     if not legs:
-        alone = back & (size > _FAR)
-        return found("jump", data, alone, "one row away and back; the prices are not known", masked=False)
+        note = "one row away and back; the prices are not known"
+        return found("jump", data, flags(rows, data.n), note, masked=False)
     findings: list[Finding] = []
     for leg, other in zip(legs, legs[::-1], strict=True):
-        mover = np.abs(leg.moves) > 0.75 * np.abs(gap)
-        lone = back & (size > _JUMP) & mover & _back(leg.moves) & _ordinary(other)
-        sure = lone & (size > _FAR) & (leg.busy < 2) & (other.busy < 2)
+        lone = rows[_alone(leg, other, gap, rows)]
+        far = np.abs(gap[lone]) > _FAR * usual(gap, lone)
+        sure = far & (leg.busy(lone) < 2) & (other.busy(lone) < 2)
         note = f"{leg.name} alone away and back in one row"
-        findings += found("jump", data, sure, note + ", volume ordinary")
-        findings += found("jump", data, lone & ~sure, note, masked=False)
+        findings += found("jump", data, flags(lone[sure], data.n), note + ", volume ordinary")
+        findings += found("jump", data, flags(lone[~sure], data.n), note, masked=False)
     return findings
 
 
-def _back(moves: np.ndarray) -> np.ndarray:
-    """True where a change is undone in the next row, but for a quarter, (n,)."""
-    return np.asarray(np.abs(moves + after(moves)) < 0.25 * np.abs(moves))
+def _alone(leg: Leg, other: Leg, gap: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """True where one leg makes the move and takes it back, the other moving as usual in both rows, (k,)."""
+    if other.numeraire:
+        return np.zeros(len(rows), dtype=bool)  # it cannot say that nothing else happened
+    mover = np.abs(leg.moves[rows]) > 0.75 * np.abs(gap[rows])
+    return np.asarray(mover & undone(leg.moves, rows) & _ordinary(other, rows) & _ordinary(other, rows + 1))
 
 
-def _ordinary(leg: Leg) -> np.ndarray:
-    """True where a leg moves within two of its usual moves in this row and the next, (n,)."""
-    if leg.numeraire:
-        return np.zeros(len(leg.price), dtype=bool)  # says nothing about what happens
-    size = np.abs(leg.moves) / usual(leg.moves)
-    return np.asarray((size < 2) & (after(size) < 2))
+def _ordinary(leg: Leg, rows: np.ndarray) -> np.ndarray:
+    """True where a leg moves within two of its usual moves, (k,)."""
+    inside = rows.clip(max=len(leg.moves) - 1)
+    return np.asarray(np.abs(leg.moves[inside]) < 2 * usual(leg.moves, inside))
 
 
 def interval_changes(data: BasisSeries) -> list[Finding]:

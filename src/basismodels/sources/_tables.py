@@ -11,7 +11,7 @@ import pandas as pd
 from basismodels._coerce import TIME_NAMES
 from basismodels.errors import DataError
 
-_BLOCK = 1 << 24  # bytes of CSV held as text at a time
+_BLOCK = 1 << 20  # bytes of CSV held as text at a time
 _MAGIC = b"PAR1"
 _AGAIN = "write or download the file again"
 
@@ -67,6 +67,7 @@ def _pandas_only(metadata: Mapping[bytes, bytes] | None) -> dict[bytes, bytes]:
 
 
 def _csv(file: Path, wanted: Collection[str]) -> pd.DataFrame:
+    import pyarrow as pa
     from pyarrow import csv
 
     read = csv.ReadOptions(block_size=_BLOCK)
@@ -76,8 +77,9 @@ def _csv(file: Path, wanted: Collection[str]) -> pd.DataFrame:
     pieces: dict[str, list[Any]] = {name: [] for name in types}
     with csv.open_csv(file, read_options=read, convert_options=convert) as source:
         for batch in source:
-            for name in types:
-                pieces[name].append(batch.column(name).to_pandas())
+            for name in types:  # a copy, so that the block it came from is let go
+                pieces[name].append(batch.column(name).to_pandas().copy(deep=True))
+    pa.default_memory_pool().release_unused()
     return _joined(pieces)
 
 

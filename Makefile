@@ -1,0 +1,61 @@
+# Every target makes or reuses $(VENV) and installs what it needs; nothing else is touched.
+#   make run PYTHON=python3.13 VENV=.venv-3.13     another interpreter, in an environment of its own
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py notebooks/[0-9]*.md))
+STUDIES   := $(sort $(filter-out %/__init__.py %/conftest.py,$(wildcard tests/slow/*.py)))
+
+.PHONY: help run test check lint slow bench tables notebooks paper
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(INSTALLED)-core ## the report on the embedded example: key figures here, pictures in report.html
+	$(BIN)/basismodels report --out report.html
+
+test: $(INSTALLED)-test ## every test
+	$(BIN)/python -m pytest
+
+check: lint ## what to run before a commit: lint, types, import contract, quick tests
+	$(BIN)/python -m pytest -q -m "not slow"
+
+lint: $(INSTALLED)-test ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+slow: $(INSTALLED)-test ## the long studies behind the tables (hours; each resumes where it stopped)
+	set -e; for study in $(STUDIES); do $(BIN)/python $$study; done
+
+bench: $(INSTALLED)-test ## speed against other packages, into benchmarks/results
+	$(BIN)/python benchmarks/run.py
+
+tables: $(INSTALLED)-core ## the README's tables, from the committed results
+	$(BIN)/python benchmarks/readme.py
+
+notebooks: $(INSTALLED)-test ## execute the notebooks, on real data where BASISMODELS_DATA holds it
+	@mkdir -p build/notebooks
+	set -e; for text in $(NOTEBOOKS); do \
+	  $(BIN)/jupytext --quiet --to ipynb --output build/notebooks/$$(basename $${text%.*}).ipynb $$text; done
+	$(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=900 build/notebooks
+
+paper: $(INSTALLED)-paper ## the paper as PDF, into build/
+	$(BIN)/python paper/build.py
+
+$(INSTALLED)-%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable "$(if $(filter core,$*),.,.[$*])"
+	@touch $@
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "$(PYTHON) is missing: install Python 3.11 or newer, or name one: make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is not Python 3.11 or newer: name one that is: make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make environments: install python3-venv (apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }

@@ -1,0 +1,124 @@
+"""Simulation of every model, on any time grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numba import njit
+from numpy.typing import NDArray
+
+from basismodels.errors import ModelError
+from basismodels.likelihood import assemble
+from basismodels.likelihood.kim import Start, Steps
+from basismodels.model import Component, Model
+from basismodels.problem import Problem, bind
+from basismodels.series import BasisSeries
+
+Array = NDArray[np.float64]
+
+
+class Path(NamedTuple):
+    """One simulated path on internal rows: y, state x, level l in bps (n,), regime (n,)."""
+
+    y: Array
+    x: Array
+    level: Array
+    regime: NDArray[np.int64]
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _walk(row, phi, c, v, tau2, share, rho, w, p, x, l, s, z, u, y, xs, ls, ss):  # type: ignore[no-untyped-def]
+    """Walks the path from state (x, l, s); z (n, 3) normals, u (n, 2) uniforms."""
+    K = phi.shape[1]
+    for i in range(row.shape[0]):
+        r = row[i]
+        if K > 1:
+            left = u[i, 0]
+            before = s
+            for k in range(K):
+                left -= p[r, before, k]
+                s = k
+                if left < 0.0:
+                    break
+        x = phi[r, s] * x + c[r, s] + np.sqrt(v[r, s]) * z[i, 0]
+        l = rho[r] * l + np.sqrt(w[r]) * z[i, 1]
+        part = 0
+        if share.shape[1] > 1 and u[i, 1] < share[r, 1]:
+            part = 1
+        xs[i] = x
+        ls[i] = l
+        ss[i] = s
+        y[i] = x + l + np.sqrt(tau2[r, s, part]) * z[i, 2]
+
+
+def simulate_path(problem: Problem, x: Array, rng: np.random.Generator) -> Path:
+    """One path of a bound problem at a free vector; a diffuse start begins at the level theta."""
+    steps, start = assemble.coefficients(problem.layout, x)
+    nat = assemble.natural(problem.layout, x)
+    return walk(problem, steps, start, nat.theta[0], rng)
+
+
+def walk(problem: Problem, steps: Steps, start: Start, theta: Array, rng: np.random.Generator) -> Path:
+    """As `simulate_path`, from step coefficients."""
+    n = len(problem.layout.row)
+    z, u = rng.standard_normal((n, 3)), rng.random((n, 2))
+    s = int(min(np.searchsorted(np.cumsum(start.p), rng.random()), len(start.p) - 1))
+    proper = start.diffuse[s] == 0
+    x0 = start.mean[s, 0] + np.sqrt(start.var[s, 0]) * rng.standard_normal() if proper else theta[s]
+    l0 = np.sqrt(start.var[s, 2]) * rng.standard_normal()
+    path = Path(np.empty(n), np.empty(n), np.empty(n), np.empty(n, dtype=np.int64))
+    _walk(problem.layout.row, *steps, x0, l0, s, z, u, *path)
+    return path
+
+
+def simulate(
+    model: Component | Model,
+    params: Mapping[str, float] | pd.Series[float],
+    data_or_times: BasisSeries | pd.DatetimeIndex | Any,
+    *,
+    initial: str = "stationary",
+    rng: np.random.Generator | int | None = None,
+) -> BasisSeries:
+    """Simulate a model at the times, gaps and covariates of a series, or at given UTC times.
+
+    `params`: values by name as in `fit.params`. The truth comes back as the covariates
+    `true_regime`, `true_x` and `true_level` (bps). Errors: ModelError for a missing or unknown name.
+    """
+    if isinstance(data_or_times, BasisSeries):
+        data = data_or_times
+    else:
+        times = pd.DatetimeIndex(data_or_times)
+        data = BasisSeries.from_basis(times, np.arange(len(times)) % 2.0)
+    problem = bind(model, data, initial=initial)
+    path = simulate_path(problem, free_vector(problem, params), np.random.default_rng(rng))
+    return as_series(problem, path, data)
+
+
+def free_vector(problem: Problem, params: Mapping[str, float] | pd.Series[float]) -> Array:
+    """Free vector from values by name; ModelError where names are missing or unknown."""
+    values = dict(params)
+    missing = [name for name in problem.spec.names if name not in values]
+    unknown = [str(name) for name in values if name not in problem.spec.names]
+    if missing or unknown:
+        raise ModelError(
+            f"the model takes {', '.join(problem.spec.names)}", rows=[*missing, *unknown],
+            remedy="pass exactly these names, as in fit.params",
+        )  # fmt: skip
+    return problem.spec.to_free(np.array([float(values[name]) for name in problem.spec.names]))
+
+
+def as_series(problem: Problem, path: Path, data: BasisSeries) -> BasisSeries:
+    """A path as a series with the truth beside it; rows missing in `data` stay missing."""
+    place = problem.place
+    seen = np.isfinite(problem.layout.y[place])
+    frame = data.covariates.iloc[problem.first :].drop(columns=["perp", "reference"], errors="ignore").copy()
+    frame["true_regime"] = path.regime[place].astype(float)
+    frame["true_x"], frame["true_level"] = path.x[place], path.level[place]
+    made = BasisSeries.from_basis(problem.time, np.where(seen, path.y[place], np.nan), covariates=frame)
+    from dataclasses import replace
+
+    facts = {**made.provenance, "source": "simulated", "simulated": True, "model": repr(problem.model)}
+    return replace(made, provenance=facts, settlements=data.settlements)
