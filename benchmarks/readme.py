@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = (ROOT / "benchmarks" / "results", ROOT / "tests" / "slow")
 
 _TABLE = re.compile(
-    r"(?P<open><!-- table:(?P<name>[\w-]+)(?: columns=(?P<columns>[\w,.-]+))? -->\n).*?(?P<close><!-- /table -->)",
+    r"(?P<open><!-- table:(?P<name>[\w-]+)(?: columns=(?P<columns>[\w,.-]+))? -->\n)"
+    r".*?(?P<close><!-- /table -->)",
     re.DOTALL,
 )
 

@@ -1,0 +1,210 @@
+"""How fast the basis converges: half-lives, by component, by regime and combined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basismodels.errors import ModelError
+from basismodels.inference.draws import draws_of
+from basismodels.inference.intervals import checked_level, method_of
+from basismodels.inference.profile import kappa_interval, profile_interval
+from basismodels.likelihood import assemble
+from basismodels.likelihood.transition import generator
+from basismodels.problem import Problem
+from basismodels.results import Estimate, Fit
+
+Array = NDArray[np.float64]
+_DRAWS = 500
+
+
+def half_life(
+    fit: Fit, level: float = 0.95, method: str | None = None, at: Mapping[str, float] | None = None
+) -> tuple[Estimate, ...]:
+    """Half-lives in hours: the combined one first, then one per component and regime.
+
+    The combined half-life is the horizon at which half of a typical gap is expected to be
+    gone: where the autocorrelation of the basis without noise crosses one half. `method`:
+    "profile" (default), "wald" or "draws"; the combined one always uses draws, and says so.
+    `at`: covariate values at which the speed is read, default their medians.
+    A speed that may be zero gives an infinite upper limit.
+    """
+    checked_level(level)
+    chosen = method_of(fit, method)
+    if "kappa" in fit.model.formulas() and not isinstance(fit.model.formulas()["kappa"], str):
+        return _fixed_speed(fit, level)
+    parts = [*_components(fit, level, chosen, at)]
+    if len(parts) == 1:
+        only = parts[0]
+        total = Estimate(only.value, only.lower, only.upper, "h", level, only.method, "total")
+        return (total, *parts)
+    return (_total(fit, level, at), *parts)
+
+
+def _fixed_speed(fit: Fit, level: float) -> tuple[Estimate, ...]:
+    kappa = float(fit.model.formulas()["kappa"])
+    value = to_half_life(kappa)
+    return (Estimate(value, value, value, "h", level, "fixed", "total"),)
+
+
+def to_half_life(kappa: float) -> float:
+    """ln 2 / kappa in hours; infinite for kappa <= 0."""
+    return math.log(2.0) / kappa if kappa > 0 else math.inf
+
+
+def _components(fit: Fit, level: float, method: str, at: Mapping[str, float] | None) -> list[Estimate]:
+    out = []
+    regimes = fit.problem.layout.regimes
+    switching = regimes > 1 and ("kappa" in fit.model.varies or any(v.startswith("kappa:") for v in fit.model.varies))
+    for k in range(regimes) if switching else [None]:
+        value = to_half_life(float(speeds(fit.problem, fit.x, at)[k or 0]))
+        lower, upper, used = _speed_limits(fit, k, level, method, at)
+        out.append(Estimate(value, to_half_life(upper), to_half_life(lower), "h", level, used, "fast", k))
+    if "slow.kappa" in fit.problem.layout.index:
+        out.append(_slow(fit, level, method))
+    return out
+
+
+def _slow(fit: Fit, level: float, method: str) -> Estimate:
+    nat = assemble.natural(fit.problem.layout, fit.x)
+    value = to_half_life(float(np.median(nat.slow_kappa)))
+    if "slow.kappa" not in fit.names or len([n for n in fit.names if n.startswith("slow.kappa")]) > 1:
+        return Estimate(value, math.nan, math.nan, "h", level, "none", "slow")
+    lower, upper, used = _coefficient_limits(fit, "slow.kappa", level, method)
+    return Estimate(value, to_half_life(upper), to_half_life(lower), "h", level, used, "slow")
+
+
+def _speed_limits(
+    fit: Fit, regime: int | None, level: float, method: str, at: Mapping[str, float] | None
+) -> tuple[float, float, str]:
+    """Limits of kappa in 1/h, and how they were made."""
+    name = "kappa" if regime is None else f"kappa[{regime}]"
+    slopes = [n for n in fit.names if n.split("[")[0].split(":")[0] == "kappa" and ":" in n]
+    if slopes or name not in fit.names:
+        lower, upper = _draw_limits(fit, regime or 0, level, at)
+        return lower, upper, fit.draws_kind or "wald draws"
+    if method == "profile" and fit.problem.layout.regimes == 1:
+        return (*kappa_interval(fit, level), "profile")
+    return _coefficient_limits(fit, name, level, method)
+
+
+def _coefficient_limits(fit: Fit, name: str, level: float, method: str) -> tuple[float, float, str]:
+    if method == "profile":
+        return (*profile_interval(fit, name, level), "profile")
+    if method == "wald":
+        row = fit.conf_int(level).loc[name]
+        return float(row["lower"]), float(row["upper"]), "wald"
+    i, tail = fit.problem.spec.position(name), 0.5 * (1.0 - level)
+    values = [fit.problem.spec.coefficients[i].to_natural(float(x[i])) for x in draws_of(fit, 2000)]
+    lower, upper = np.quantile(values, [tail, 1.0 - tail])
+    return float(lower), float(upper), fit.draws_kind or "wald draws"
+
+
+def _draw_limits(fit: Fit, regime: int, level: float, at: Mapping[str, float] | None) -> tuple[float, float]:
+    values = [speeds(fit.problem, x, at)[regime] for x in draws_of(fit, _DRAWS)]
+    tail = 0.5 * (1.0 - level)
+    lower, upper = np.quantile(values, [tail, 1.0 - tail])
+    return float(lower), float(upper)
+
+
+def speeds(problem: Problem, x: Array, at: Mapping[str, float] | None = None) -> Array:
+    """kappa of each regime in 1/h, (K,), at covariate values (default: medians over the rows)."""
+    layout = problem.layout
+    if "kappa" not in problem.designs:
+        return assemble.natural(layout, x).kappa[0]
+    if at is None:
+        row = np.median(layout.design["kappa"][layout.row], axis=0)
+    else:
+        row = _row_at(problem, at)
+    extended = np.concatenate([x, layout.constants])
+    eta = row @ extended[layout.index["kappa"]]
+    return np.asarray(np.exp(eta) if layout.kappa_log else eta)
+
+
+def _row_at(problem: Problem, at: Mapping[str, float]) -> Array:
+    from basismodels.model import design_again
+
+    made = problem.designs["kappa"]
+    if made.spec is None:
+        return np.ones(1)
+    frame = problem.data.frame().iloc[[-1]].copy()
+    unknown = [name for name in at if name not in frame.columns]
+    if unknown:
+        raise ModelError(f"at= names columns the data lack; they have {', '.join(map(str, frame.columns))}", rows=unknown)
+    medians = problem.data.frame().median(numeric_only=True)
+    for column in frame.columns:
+        frame[column] = at.get(str(column), medians.get(column, np.nan))
+    return design_again(made, frame)[0]
+
+
+def shares(fit: Fit) -> dict[str, float]:
+    """Share of the stationary variance of the basis without noise: "fast" and "slow"; empty without a slow level."""
+    fast, slow = _variances(fit.problem, fit.x)
+    if slow == 0.0 or not math.isfinite(fast):
+        return {}
+    return {"fast": fast / (fast + slow), "slow": slow / (fast + slow)}
+
+
+def stationary_sd(fit: Fit) -> float:
+    """Stationary standard deviation of the basis without noise in bps; infinite without one."""
+    fast, slow = _variances(fit.problem, fit.x)
+    return math.sqrt(fast + slow)
+
+
+def _variances(problem: Problem, x: Array) -> tuple[float, float]:
+    nat = assemble.natural(problem.layout, x)
+    found = assemble.moments(problem.layout, nat)
+    slow = float(nat.slow_variance[0] / (2 * nat.slow_kappa[0])) if "slow.kappa" in problem.layout.index else 0.0
+    if found is None:
+        return math.inf, slow
+    return float(found.second.sum() - found.first.sum() ** 2), slow
+
+
+def total_half_life(problem: Problem, x: Array, at: Mapping[str, float] | None = None) -> float:
+    """Horizon in hours at which the autocorrelation of the basis without noise is one half."""
+    nat = assemble.natural(problem.layout, x)
+    kappa = speeds(problem, x, at)
+    found = assemble.moments(problem.layout, nat)
+    if found is None:
+        return math.inf
+    second = found.second - found.first**2 / found.law
+    slow_kappa, slow = float(nat.slow_kappa[0]), 0.0
+    if "slow.kappa" in problem.layout.index:
+        slow = float(nat.slow_variance[0] / (2 * slow_kappa))
+    flow = generator(nat.rates[:1])[0].T - np.diag(kappa) if len(kappa) > 1 else np.diag(-kappa)
+    return _half_time(flow, second, slow_kappa, slow)
+
+
+def _half_time(flow: Array, second: Array, slow_kappa: float, slow: float) -> float:
+    from scipy.linalg import expm
+    from scipy.optimize import brentq
+
+    whole = float(second.sum()) + slow
+
+    def gap(h: float) -> float:
+        return float((expm(flow * h) @ second).sum()) + slow * math.exp(-slow_kappa * h) - 0.5 * whole
+
+    high = 1.0
+    while gap(high) > 0:
+        high *= 2.0
+        if high > 1e9:
+            return math.inf
+    return float(brentq(gap, 0.0, high, xtol=1e-9, rtol=1e-12))
+
+
+def _total(fit: Fit, level: float, at: Mapping[str, float] | None) -> Estimate:
+    value = total_half_life(fit.problem, fit.x, at)
+    try:
+        found = np.array([total_half_life(fit.problem, x, at) for x in draws_of(fit, _DRAWS)])
+    except ModelError:
+        return Estimate(value, math.nan, math.nan, "h", level, "none: no draws", "total")
+    tail = 0.5 * (1.0 - level)
+    order = np.sort(found)
+    lower = float(order[int(tail * (len(order) - 1))])
+    upper = float(order[int(math.ceil((1.0 - tail) * (len(order) - 1)))])
+    return Estimate(value, lower, upper, "h", level, fit.draws_kind or "wald draws", "total")
+
+

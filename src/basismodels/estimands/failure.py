@@ -1,0 +1,188 @@
+"""The probability that convergence is failing.
+
+A regime fails when, at a typical moment of it, the basis is out of the band and not
+coming back in time:
+
+    phi_s = sum_t w_ts E[ 1{outside} P(no return within H | state, s held) ] / sum_t w_ts,
+
+w the smoothed weights; regimes with phi_s >= p* are the failure set, decided draw by draw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from basismodels.errors import ModelError
+from basismodels.estimands.passage import check_band, outside
+from basismodels.estimands.state import state_of
+from basismodels.inference.draws import draws_of
+from basismodels.inference.intervals import checked_level
+from basismodels.inference.labels import matched
+from basismodels.likelihood import assemble
+from basismodels.problem import Problem
+from basismodels.results import Fit
+
+Array = NDArray[np.float64]
+THRESHOLD = 0.5
+FEW = 10.0
+_COARSE = {"points": 81, "steps": 32}
+
+
+@dataclass(frozen=True)
+class Event:
+    """What counts as failure: horizon (h), band half-width and target (bps), threshold p*."""
+
+    horizon: float = 24.0
+    band: float = 10.0
+    target: float = 0.0
+    threshold: float = THRESHOLD
+
+
+@dataclass(frozen=True, eq=False)
+class Failing:
+    """Failure under one free vector: phi (K,), NaN where not judged; failing (K,); filtered and smoothed (n,)."""
+
+    phi: Array
+    failing: NDArray[np.bool_]
+    filtered: Array
+    smoothed: Array
+
+
+def failing(problem: Problem, x: Array, event: Event, *, coarse: bool = False, like: Array | None = None) -> Failing:
+    """phi, failure set and probabilities by time under one free vector.
+
+    `like`: smoothed weights (n, K) whose labels the regimes are matched to.
+    """
+    if like is not None:
+        x = matched(problem, x, like)
+    filtered = problem.engine.filter(problem.layout, x)
+    smoothed = problem.engine.smooth(problem.layout, x)
+    state = state_of(problem, smoothed)
+    lost = outside(
+        problem, x, state, horizon=event.horizon, band=event.band, target=event.target, hold=True,
+        **(_COARSE if coarse else {}),
+    )  # fmt: skip
+    seen = np.isfinite(problem.layout.y[problem.place])
+    weight = state.weights[seen].sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        phi = (state.weights[seen] * lost[seen]).sum(axis=0) / weight
+    phi = np.where(weight >= FEW, phi, np.nan)
+    chosen = np.asarray(np.nan_to_num(phi, nan=0.0) >= event.threshold)
+    now = filtered.p[problem.place]
+    return Failing(phi, chosen, now[:, chosen].sum(axis=1), state.weights[:, chosen].sum(axis=1))
+
+
+def failure_probability(
+    fit: Fit,
+    horizon: float = 24.0,
+    band: float = 10.0,
+    level: float = 0.95,
+    *,
+    target: float = 0.0,
+    threshold: float = THRESHOLD,
+    draws: int = 200,
+    rng: np.random.Generator | int | None = None,
+) -> pd.DataFrame:
+    """Probability by time that a failure regime holds: filtered and smoothed, each with limits.
+
+    `horizon` hours, `band` and `target` bps, `threshold` p*. Columns filtered,
+    filtered_lower, filtered_upper, smoothed, smoothed_lower, smoothed_upper. The limits
+    carry parameter uncertainty, including which regimes fail; where a fit has no draws
+    they are NaN and the frame's attrs["note"] says why.
+    """
+    check_band(horizon, band)
+    checked_level(level)
+    event = Event(horizon, band, target, threshold)
+    centre = failing(fit.problem, fit.x, event)
+    frame = pd.DataFrame({"filtered": centre.filtered, "smoothed": centre.smoothed}, index=fit.problem.time)
+    try:
+        found = _over_draws(fit, event, draws, rng)
+    except ModelError as error:
+        frame.attrs["note"] = str(error)
+        found = []
+    for kind in ("filtered", "smoothed"):
+        lower, upper = _limits([getattr(one, kind) for one in found], len(frame), level)
+        frame[f"{kind}_lower"], frame[f"{kind}_upper"] = lower, upper
+    order = [f"{kind}{end}" for kind in ("filtered", "smoothed") for end in ("", "_lower", "_upper")]
+    return frame[order]
+
+
+def failure_regimes(
+    fit: Fit,
+    horizon: float = 24.0,
+    band: float = 10.0,
+    *,
+    target: float = 0.0,
+    threshold: float = THRESHOLD,
+    draws: int = 200,
+    rng: np.random.Generator | int | None = None,
+) -> pd.DataFrame:
+    """One row a regime: phi, Pr(phi >= p*) over draws, share of time, and flags.
+
+    Flags: slow (half-life beyond the horizon), displaced (level outside the band),
+    explosive (kappa <= 0), few (under 10 observations: not judged).
+    """
+    check_band(horizon, band)
+    event = Event(horizon, band, target, threshold)
+    centre = failing(fit.problem, fit.x, event)
+    try:
+        found = _over_draws(fit, event, draws, rng)
+        doubt = np.mean([one.failing for one in found], axis=0)
+    except ModelError:
+        doubt = np.full(len(centre.phi), np.nan)
+    weights = fit.smoothed.p[fit.problem.place]
+    return pd.DataFrame(
+        {
+            "phi": centre.phi,
+            "fails": centre.failing,
+            "probability_fails": doubt,
+            "share_of_time": weights.mean(axis=0),
+            "flags": [_flags(fit, k, event, centre) for k in range(len(centre.phi))],
+        },
+        index=pd.RangeIndex(len(centre.phi), name="regime"),
+    )
+
+
+def _flags(fit: Fit, k: int, event: Event, centre: Failing) -> str:
+    nat = assemble.natural(fit.problem.layout, fit.x)
+    rows = fit.problem.layout.row
+    kappa, theta = float(np.median(nat.kappa[rows, k])), float(np.median(nat.theta[rows, k]))
+    flags = []
+    if kappa <= 0:
+        flags.append("explosive")
+    elif np.log(2.0) / kappa > event.horizon:
+        flags.append("slow")
+    if kappa > 0 and abs(theta - event.target) > event.band:
+        flags.append("displaced")
+    if np.isnan(centre.phi[k]):
+        flags.append("few")
+    return ", ".join(flags)
+
+
+def _over_draws(fit: Fit, event: Event, draws: int, rng: np.random.Generator | int | None) -> list[Failing]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    like = fit.smoothed.p
+    points = draws_of(fit, draws, rng)
+
+    def one(x: Array) -> Failing | None:
+        try:
+            found = failing(fit.problem, x, event, coarse=True, like=like)
+        except np.linalg.LinAlgError:
+            return None
+        return found if np.all(np.isfinite(found.smoothed)) else None
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return [found for found in pool.map(one, points) if found is not None]
+
+
+def _limits(paths: list[Array], n: int, level: float) -> tuple[Array, Array]:
+    if not paths:
+        return np.full(n, np.nan), np.full(n, np.nan)
+    tail = 0.5 * (1.0 - level)
+    lower, upper = np.quantile(np.array(paths), [tail, 1.0 - tail], axis=0)
+    return np.asarray(lower), np.asarray(upper)

@@ -1,0 +1,1 @@
+"""Funding rules and what follows from them."""
