@@ -1,5 +1,100 @@
-"""How fast, how surely and whether a perpetual future's price converges to spot."""
+"""How fast, how surely and whether a perpetual future's price converges to spot.
+
+    import basismodels as bm
+
+    data = bm.load_example()
+    fit = bm.fit(bm.OU() + bm.SlowOU() + bm.Noise(), data)
+    bm.half_life(fit)
+    bm.failure_probability(fit)
+
+Public names load when they are first used, so that the import itself stays light.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "series": ("BasisSeries",),
+    "quality": ("check", "Quality"),
+    "sources.files": ("read", "from_frame"),
+    "sources.example": ("load_example",),
+    "components.ou": ("OU",),
+    "components.slow": ("SlowOU",),
+    "components.noise": ("Noise",),
+    "components.switching": ("Switching",),
+    "model": ("Model",),
+    "presets": ("preset", "parse_model"),
+    "results": ("Fit", "Estimate"),
+    "store": ("save", "load"),
+    "inference.mle": ("fit",),
+    "inference.intervals": ("conf_int",),
+    "inference.bootstrap": ("bootstrap",),
+    "inference.simulate": ("simulate",),
+    "inference.draws": ("draws_of",),
+    "inference.particle": ("particle_loglik",),
+    "estimands.convergence": ("half_life", "stationary_sd"),
+    "estimands.passage": ("convergence_probability", "inside_probability"),
+    "estimands.failure": ("failure_probability", "failure_regimes"),
+    "estimands.forecast": ("forecast",),
+    "scoring.table": ("compare",),
+    "report.html": ("write_report",),
+    "errors": ("BasismodelsError", "DataError", "ModelError", "StoreError"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted([*_HOME_OF, "__version__"])
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'basismodels' has no attribute {name!r}")
+    value = getattr(import_module(f"basismodels.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from basismodels.components.noise import Noise as Noise
+    from basismodels.components.ou import OU as OU
+    from basismodels.components.slow import SlowOU as SlowOU
+    from basismodels.components.switching import Switching as Switching
+    from basismodels.errors import BasismodelsError as BasismodelsError
+    from basismodels.errors import DataError as DataError
+    from basismodels.errors import ModelError as ModelError
+    from basismodels.errors import StoreError as StoreError
+    from basismodels.estimands.convergence import half_life as half_life
+    from basismodels.estimands.convergence import stationary_sd as stationary_sd
+    from basismodels.estimands.failure import failure_probability as failure_probability
+    from basismodels.estimands.failure import failure_regimes as failure_regimes
+    from basismodels.estimands.forecast import forecast as forecast
+    from basismodels.estimands.passage import convergence_probability as convergence_probability
+    from basismodels.estimands.passage import inside_probability as inside_probability
+    from basismodels.inference.bootstrap import bootstrap as bootstrap
+    from basismodels.inference.draws import draws_of as draws_of
+    from basismodels.inference.intervals import conf_int as conf_int
+    from basismodels.inference.mle import fit as fit
+    from basismodels.inference.particle import particle_loglik as particle_loglik
+    from basismodels.inference.simulate import simulate as simulate
+    from basismodels.model import Model as Model
+    from basismodels.presets import parse_model as parse_model
+    from basismodels.presets import preset as preset
+    from basismodels.quality import Quality as Quality
+    from basismodels.quality import check as check
+    from basismodels.report.html import write_report as write_report
+    from basismodels.results import Estimate as Estimate
+    from basismodels.results import Fit as Fit
+    from basismodels.scoring.table import compare as compare
+    from basismodels.series import BasisSeries as BasisSeries
+    from basismodels.sources.example import load_example as load_example
+    from basismodels.sources.files import from_frame as from_frame
+    from basismodels.sources.files import read as read
+    from basismodels.store import load as load
+    from basismodels.store import save as save

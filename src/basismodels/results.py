@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 class Estimate:
     """One number with its interval; `upper` may be infinite.
 
-    unit "h" for a half-life; method: how the interval was made; component "fast",
+    unit "h" for a half-life; method: how the interval was made; component "reversion",
     "slow" or "total"; regime None where the model has one.
     """
 

@@ -62,7 +62,7 @@ def _components(fit: Fit, level: float, method: str, at: Mapping[str, float] | N
     for k in range(regimes) if switching else [None]:
         value = to_half_life(float(speeds(fit.problem, fit.x, at)[k or 0]))
         lower, upper, used = _speed_limits(fit, k, level, method, at)
-        out.append(Estimate(value, to_half_life(upper), to_half_life(lower), "h", level, used, "fast", k))
+        out.append(Estimate(value, to_half_life(upper), to_half_life(lower), "h", level, used, "reversion", k))
     if "slow.kappa" in fit.problem.layout.index:
         out.append(_slow(fit, level, method))
     return out
@@ -141,11 +141,11 @@ def _row_at(problem: Problem, at: Mapping[str, float]) -> Array:
 
 
 def shares(fit: Fit) -> dict[str, float]:
-    """Share of the stationary variance of the basis without noise: "fast" and "slow"; empty without a slow level."""
+    """Share of the stationary variance of the basis without noise: "reversion" and "slow"; empty without a slow level."""
     fast, slow = _variances(fit.problem, fit.x)
     if slow == 0.0 or not math.isfinite(fast):
         return {}
-    return {"fast": fast / (fast + slow), "slow": slow / (fast + slow)}
+    return {"reversion": fast / (fast + slow), "slow": slow / (fast + slow)}
 
 
 def stationary_sd(fit: Fit) -> float:

@@ -15,9 +15,9 @@ METHODS = ("profile", "wald", "draws")
 def conf_int(fit: Fit, method: str | None = None, level: float = 0.95) -> pd.DataFrame:
     """Intervals of every coefficient: columns lower, upper, method.
 
-    "profile" (default after maximum likelihood): profile likelihood; "wald": symmetric on
-    the free scale; "draws" (default where the fit carries draws): quantiles of bootstrap or
-    posterior draws. Profile and Wald intervals of kappa cover less than they say where
+    "profile" (default for one regime): profile likelihood; "wald" (default for several):
+    symmetric on the free scale; "draws" (default where the fit carries draws): quantiles of
+    bootstrap or posterior draws. Profile and Wald intervals of kappa cover less than they say where
     kappa times the span is small. Errors: ModelError for an unknown method or level.
     """
     chosen = method_of(fit, method)
@@ -32,7 +32,8 @@ def conf_int(fit: Fit, method: str | None = None, level: float = 0.95) -> pd.Dat
 
 def method_of(fit: Fit, method: str | None) -> str:
     """The method asked for, or the fit's default; ModelError lists what there is."""
-    chosen = method or ("draws" if fit.draws is not None else "profile")
+    quick = "profile" if fit.problem.layout.regimes == 1 else "wald"
+    chosen = method or ("draws" if fit.draws is not None else quick)
     if chosen not in METHODS:
         raise ModelError(f"no interval method {method!r}; there are {', '.join(METHODS)}")
     return chosen

@@ -59,9 +59,7 @@ def particle_loglik(
     return ParticleLoglik(value, se, own)
 
 
-def _estimate(
-    fit: Fit, size: int, replicates: int, rng: np.random.Generator | int
-) -> tuple[float, float]:
+def _estimate(fit: Fit, size: int, replicates: int, rng: np.random.Generator | int) -> tuple[float, float]:
     layout = fit.problem.layout
     steps, start = assemble.coefficients(layout, fit.x)
     made = particles.run(
