@@ -1,0 +1,7 @@
+"""`python -m basismodels`."""
+
+import sys
+
+from basismodels.cli import main
+
+sys.exit(main())
