@@ -66,23 +66,40 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _data_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", nargs="?", metavar="PATH", help="Parquet or CSV file; default: the embedded example")
+    parser.add_argument(
+        "path", nargs="?", metavar="PATH", help="Parquet or CSV file; default: the embedded example"
+    )
     parser.add_argument("--start", metavar="TIME", help="first time in use (UTC)")
-    parser.add_argument("--end", metavar="TIME", help="last time in use (UTC); a date alone includes that day")
+    parser.add_argument(
+        "--end", metavar="TIME", help="last time in use (UTC); a date alone includes that day"
+    )
     parser.add_argument("--perp", default="perp", metavar="COLUMN", help="column of the perpetual's price")
-    parser.add_argument("--reference", metavar="COLUMN", help="column of the reference price; default index, else spot")
-    parser.add_argument("--initial", choices=("stationary", "conditional"), default="stationary", help="law of the first state")
+    parser.add_argument(
+        "--reference", metavar="COLUMN", help="column of the reference price; default index, else spot"
+    )
+    parser.add_argument(
+        "--initial",
+        choices=("stationary", "conditional"),
+        default="stationary",
+        help="law of the first state",
+    )
     parser.add_argument("--starts", type=int, default=20, metavar="N", help="starting points of the search")
     parser.add_argument("--level", type=float, default=0.95, help="level of the intervals")
     parser.add_argument("--rng", type=int, default=0, metavar="SEED", help="seed")
 
 
 def _report_command(commands: Any) -> None:
-    parser = commands.add_parser("report", help="everything in one HTML file, and the key figures on the terminal")
+    parser = commands.add_parser(
+        "report", help="everything in one HTML file, and the key figures on the terminal"
+    )
     _data_arguments(parser)
     parser.add_argument("--out", default="report.html", metavar="FILE", help="where the report goes")
-    parser.add_argument("--models", metavar="A,B", help="registered names or expressions, separated by commas")
-    parser.add_argument("--horizon", type=float, default=24.0, help="hours within which the basis should be back")
+    parser.add_argument(
+        "--models", metavar="A,B", help="registered names or expressions, separated by commas"
+    )
+    parser.add_argument(
+        "--horizon", type=float, default=24.0, help="hours within which the basis should be back"
+    )
     parser.add_argument("--band", type=float, default=10.0, help="half-width of the band in bps")
     parser.set_defaults(run=_report)
 
@@ -90,7 +107,12 @@ def _report_command(commands: Any) -> None:
 def _fit_command(commands: Any) -> None:
     parser = commands.add_parser("fit", help="fit one model by maximum likelihood")
     _data_arguments(parser)
-    parser.add_argument("--model", default="two-factor", metavar="M", help="registered name, or an expression such as 'OU() + Noise()'")
+    parser.add_argument(
+        "--model",
+        default="two-factor",
+        metavar="M",
+        help="registered name, or an expression such as 'OU() + Noise()'",
+    )
     parser.add_argument("--method", metavar="NAME", help="intervals: profile, wald")
     parser.add_argument("--json", metavar="FILE", help="write the result here")
     parser.set_defaults(run=_fit)
@@ -146,7 +168,12 @@ def _progress(title: str) -> Iterator[Any]:
     if not console.is_terminal:
         yield lambda done, total: None
         return
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
@@ -158,7 +185,9 @@ def fit_model(text: str, data: BasisSeries, args: argparse.Namespace) -> Fit:
     from basismodels.presets import parse_model
 
     with _progress(f"fitting {text}") as tell:
-        return fit(parse_model(text), data, starts=args.starts, initial=args.initial, rng=args.rng, progress=tell)
+        return fit(
+            parse_model(text), data, starts=args.starts, initial=args.initial, rng=args.rng, progress=tell
+        )
 
 
 def _fit(args: argparse.Namespace) -> int:
@@ -175,7 +204,9 @@ def _fit(args: argparse.Namespace) -> int:
     for part in (payload["half_life_total"], *payload["half_life"]):
         where = "" if part["regime"] is None else f" regime {part['regime']}"
         numbers = ", ".join(_short(part[key]) for key in ("lower", "upper"))
-        print(f"half-life {part['component']}{where}: {_short(part['value'])} h ({args.level:.0%} {part['method']}: {numbers})")
+        print(
+            f"half-life {part['component']}{where}: {_short(part['value'])} h ({args.level:.0%} {part['method']}: {numbers})"
+        )
     return OK if found.ok else DOUBTFUL
 
 
@@ -198,8 +229,8 @@ def fit_payload(fit: Fit, text: str, level: float, method: str | None = None) ->
         name: {
             "estimate": float(fit.params[name]),
             "se": float(fit.bse[name]),
-            "lower": float(limits.loc[name, "lower"]),
-            "upper": float(limits.loc[name, "upper"]),
+            "lower": float(limits["lower"][name]),
+            "upper": float(limits["upper"][name]),
             "unit": unit,
         }
         for name, unit in zip(fit.names, fit.units, strict=True)
@@ -221,7 +252,10 @@ def fit_payload(fit: Fit, text: str, level: float, method: str | None = None) ->
         "params": params,
         "half_life": [_estimate(part) for part in parts],
         "half_life_total": _estimate(total),
-        "data": {"fingerprint": fit.data.fingerprint, "simulated": bool(fit.data.provenance.get("simulated"))},
+        "data": {
+            "fingerprint": fit.data.fingerprint,
+            "simulated": bool(fit.data.provenance.get("simulated")),
+        },
     }
 
 
@@ -241,9 +275,14 @@ def _compare(args: argparse.Namespace) -> int:
     fits = {name: fit_model(name, data, args) for name in names}
     frame = compare(fits, level=args.level)
     if args.json:
-        write_json([{"model": name, **row} for name, row in zip(frame.index, frame.to_dict("records"), strict=True)], args.json)
+        write_json(
+            [{"model": name, **row} for name, row in zip(frame.index, frame.to_dict("records"), strict=True)],
+            args.json,
+        )
     shown = frame.drop(columns=["aicc", "hqic"])
-    print(_simulated(data) + shown.to_string(float_format=lambda v: f"{v:.4f}" if abs(v) < 10 else f"{v:.1f}"))
+    print(
+        _simulated(data) + shown.to_string(float_format=lambda v: f"{v:.4f}" if abs(v) < 10 else f"{v:.1f}")
+    )
     return OK if bool(frame["ok"].all()) else DOUBTFUL
 
 
@@ -337,7 +376,9 @@ def atomic(path: str | Path) -> Iterator[str]:
     try:
         handle, name = tempfile.mkstemp(dir=target.parent or Path(), prefix=f".{target.name}.")
     except OSError as error:
-        raise ModelError(f"cannot write {target}: {error.strerror}", remedy="choose a folder that exists") from error
+        raise ModelError(
+            f"cannot write {target}: {error.strerror}", remedy="choose a folder that exists"
+        ) from error
     os.close(handle)
     try:
         yield name

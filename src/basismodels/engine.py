@@ -64,11 +64,11 @@ KIM = Engine("kim", False, kim)
 
 def choose(layout: Layout) -> Engine:
     """The engine for a bound model."""
-    state = "slow.kappa" in layout.index
-    mixture = "outlier.share" in layout.index
+    state = "slow.kappa" in layout.places
+    mixture = "outlier.share" in layout.places
     if layout.regimes == 1 and not mixture:
         return SLOW_KALMAN if state else KALMAN
-    noise = "tau" in layout.index
+    noise = "tau" in layout.places
     if not (state or noise or mixture or np.isnan(layout.y).any()):
         return HAMILTON
     return KIM

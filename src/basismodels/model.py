@@ -59,7 +59,8 @@ class Model:
         added = other.parts if isinstance(other, Model) else (other,)
         if self.regimes > 1 or (isinstance(other, Model) and other.regimes > 1):
             raise ModelError(
-                "a switching model cannot be added to", remedy="put the sum inside: Switching(OU() + Noise(), regimes=2)"
+                "a switching model cannot be added to",
+                remedy="put the sum inside: Switching(OU() + Noise(), regimes=2)",
             )
         kinds = [type(part).__name__ for part in (*self.parts, *added)]
         twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})

@@ -34,9 +34,7 @@ THETA = Param("theta", "bps", "identity", r"\theta", "level the basis reverts to
 SIGMA = Param("sigma", "bps/sqrt(h)", "log", r"\sigma", "volatility of the basis")
 TAU = Param("tau", "bps", "log", r"\tau", "standard deviation of the measurement noise")
 OUTLIER_SHARE = Param("outlier.share", "", "logit", r"\epsilon", "share of outliers in the noise", False)
-OUTLIER_SCALE = Param(
-    "outlier.scale", "", "log", r"r", "outliers add this many tau in quadrature", False
-)
+OUTLIER_SCALE = Param("outlier.scale", "", "log", r"r", "outliers add this many tau in quadrature", False)
 SLOW_KAPPA = Param("slow.kappa", "1/h", "log", r"\kappa_{slow}", "speed of the slow level", False)
 SLOW_SIGMA = Param("slow.sigma", "bps/sqrt(h)", "log", r"\sigma_{slow}", "volatility of the slow level", False)
 RATE = Param("q", "1/h", "log", "q", "rate of leaving one regime for another")
@@ -57,6 +55,7 @@ class Coefficient:
     """One free number: its name, parameter, column, regime label, link and unit.
 
     An intercept is natural at zero covariates (kappa in 1/h); a slope stays on the link scale.
+    `over`: place of the kappa by which a drift in bps/h is divided to give the level theta, or -1.
     """
 
     name: str
@@ -65,6 +64,7 @@ class Coefficient:
     regime: str
     link: Link
     unit: str
+    over: int = -1
 
     def to_natural(self, value: float) -> float:
         """Free value to reported value."""
@@ -114,13 +114,26 @@ class Spec:
         return self.names.index(name)
 
     def to_natural(self, x: Array) -> Array:
-        """Free vector (p,) to reported values (p,)."""
-        return np.array([c.to_natural(float(v)) for c, v in zip(self.coefficients, x, strict=True)])
+        """Free vector (p,) to reported values (p,); a level is NaN where its kappa is zero."""
+        out = np.array([c.to_natural(float(v)) for c, v in zip(self.coefficients, x, strict=True)])
+        for i, c in enumerate(self.coefficients):
+            if c.over >= 0:
+                out[i] = x[i] / x[c.over] if x[c.over] != 0 else math.nan
+        return out
 
     def to_free(self, values: Array) -> Array:
         """Reported values (p,) to the free vector (p,)."""
-        return np.array([c.to_free(float(v)) for c, v in zip(self.coefficients, values, strict=True)])
+        out = np.array([c.to_free(float(v)) for c, v in zip(self.coefficients, values, strict=True)])
+        for i, c in enumerate(self.coefficients):
+            if c.over >= 0:
+                out[i] = values[i] * values[c.over]
+        return out
 
-    def slopes(self, x: Array) -> Array:
-        """Derivatives of reported values with respect to free ones, (p,)."""
-        return np.array([c.slope(float(v)) for c, v in zip(self.coefficients, x, strict=True)])
+    def jacobian(self, x: Array) -> Array:
+        """Derivatives (p, p) of reported values with respect to free ones."""
+        out = np.diag([c.slope(float(v)) for c, v in zip(self.coefficients, x, strict=True)])
+        for i, c in enumerate(self.coefficients):
+            if c.over >= 0:
+                kappa = x[c.over] if x[c.over] != 0 else math.nan
+                out[i, i], out[i, c.over] = 1.0 / kappa, -x[i] / kappa**2
+        return out

@@ -65,7 +65,11 @@ def _read(node: ast.expr, text: str) -> Any:
         return _call(node, text)
     if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float | bool | None):
         return node.value
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+    if (
+        isinstance(node, ast.UnaryOp)
+        and isinstance(node.op, ast.USub)
+        and isinstance(node.operand, ast.Constant)
+    ):
         return -node.operand.value  # type: ignore[operator]
     if isinstance(node, ast.Tuple | ast.List):
         return tuple(_read(item, text) for item in node.elts)

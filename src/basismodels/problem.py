@@ -12,7 +12,17 @@ from basismodels.engine import Engine, choose
 from basismodels.errors import DataError, ModelError
 from basismodels.likelihood.assemble import Layout
 from basismodels.model import Component, Design, Model, as_model, design
-from basismodels.params import CHAIN_START, INTERCEPT, PARAMS, RATE, Coefficient, Link, Param, Spec, coefficient_name
+from basismodels.params import (
+    CHAIN_START,
+    INTERCEPT,
+    PARAMS,
+    RATE,
+    Coefficient,
+    Link,
+    Param,
+    Spec,
+    coefficient_name,
+)
 from basismodels.series import BasisSeries
 
 Array = NDArray[np.float64]
@@ -97,9 +107,7 @@ def bind(
 
 def _designs(model: Model, frame: pd.DataFrame) -> dict[str, Design]:
     made = {
-        name: design(name, formula, frame)
-        for name, formula in model.formulas().items()
-        if isinstance(formula, str)
+        name: design(name, formula, frame) for name, formula in model.formulas().items() if isinstance(formula, str)
     }
     if model.regimes > 1:
         made["q"] = design("transition", model.transition, frame)
@@ -149,7 +157,7 @@ def _grid(model: Model, data: BasisSeries, first: int, mask: bool) -> Grid:
     place = np.cumsum(pieces) - 1
     y_all = np.full(int(pieces.sum()), np.nan)
     y_all[place] = y
-    notes = ()
+    notes: tuple[str, ...] = ()
     if len(y_all) > len(y):
         notes = (f"{len(y_all) - len(y):,} missing rows inserted: no step is longer than {limit:g} h",)
     return Grid(y_all, np.repeat(dt / pieces, pieces), np.repeat(before, pieces), place, notes)
@@ -176,10 +184,11 @@ def _layout(
         row=row.ravel().astype(np.int64),
         dt=np.maximum(distinct[:, 0], 0.0),
         design=design_rows,
-        index=index,
+        places=index,
         constants=constants,
         regimes=model.regimes,
         kappa_log=link == "log",
+        level_is_drift=level_is_drift(model, link),
         stationary=stationary,
         centre=float(np.median(seen)),
         spread=float(np.std(seen)),
@@ -194,10 +203,10 @@ class _Numbering:
         self.coefficients: list[Coefficient] = []
         self.constants: list[float] = []
 
-    def free(self, param: Param, column: str, regime: str, link: Link) -> int:
+    def free(self, param: Param, column: str, regime: str, link: Link, over: int = -1) -> int:
         unit = param.unit if column == INTERCEPT else ""
         name = coefficient_name(param.name, regime, column)
-        self.coefficients.append(Coefficient(name, param.name, column, regime, link, unit))
+        self.coefficients.append(Coefficient(name, param.name, column, regime, link, unit, over))
         return len(self.coefficients) - 1
 
     def constant(self, value: float) -> int:
@@ -219,7 +228,8 @@ def _numbering(
             free = _fixed(param, own, float(formula))
             index[name] = np.full((1, width), numbers.constant(free), dtype=np.int64)
         else:
-            index[name] = _places(numbers, model, param, designs[name].columns, own, width)
+            over = index["kappa"][0] if name == "theta" and level_is_drift(model, link) else None
+            index[name] = _places(numbers, model, param, designs[name].columns, own, width, over)
     if model.regimes > 1:
         index["q"] = _rate_places(numbers, model.regimes, designs["q"].columns)
         if model.chain_start == "free":
@@ -242,16 +252,31 @@ def _fixed(param: Param, link: Link, value: float) -> float:
 
 
 def _places(
-    numbers: _Numbering, model: Model, param: Param, columns: tuple[str, ...], link: Link, width: int
+    numbers: _Numbering,
+    model: Model,
+    param: Param,
+    columns: tuple[str, ...],
+    link: Link,
+    width: int,
+    over: NDArray[np.int64] | None,
 ) -> NDArray[np.int64]:
     places = np.empty((len(columns), width), dtype=np.int64)
     for c, column in enumerate(columns):
         switches = width > 1 and (param.name in model.varies or f"{param.name}:{column}" in model.varies)
         if switches:
-            places[c] = [numbers.free(param, column, str(k), link) for k in range(width)]
+            places[c] = [
+                numbers.free(param, column, str(k), link, -1 if over is None else int(over[k])) for k in range(width)
+            ]
         else:
-            places[c] = numbers.free(param, column, "", link)
+            places[c] = numbers.free(param, column, "", link, -1 if over is None else int(over[0]))
     return places
+
+
+def level_is_drift(model: Model, link: Link) -> bool:
+    """Whether theta is carried as the drift kappa theta: where kappa may cross zero and theta is its own."""
+    formulas = model.formulas()
+    plain = isinstance(formulas.get("theta"), str) and formulas["kappa"] == "1"
+    return link == "identity" and plain and (model.regimes == 1 or "theta" in model.varies)
 
 
 def _rate_places(numbers: _Numbering, regimes: int, columns: tuple[str, ...]) -> NDArray[np.int64]:

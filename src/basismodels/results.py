@@ -103,7 +103,11 @@ class Fit:
     def bse(self) -> pd.Series[float]:
         """Standard errors by the delta method; NaN where the information gives none."""
         with np.errstate(invalid="ignore"):
-            se = np.sqrt(np.diag(self.cov)) * np.abs(self.problem.spec.slopes(self.x))
+            jacobian = self.problem.spec.jacobian(self.x)
+            reach = np.where(jacobian != 0, 1.0, 0.0) @ np.isnan(np.diag(self.cov))
+            known = np.nan_to_num(self.cov, nan=0.0)
+            se = np.sqrt(np.diag(jacobian @ known @ jacobian.T))
+            se = np.where(reach > 0, np.nan, se)
         return pd.Series(se, index=self.names, name="se")
 
     @property
@@ -171,6 +175,9 @@ class Fit:
             half = z * np.sqrt(np.diag(self.cov))
         spec = self.problem.spec
         lower, upper = spec.to_natural(self.x - half), spec.to_natural(self.x + half)
+        for i, c in enumerate(spec.coefficients):
+            if c.over >= 0:
+                lower[i], upper[i] = self.params.iloc[i] + z * self.bse.iloc[i] * np.array([-1.0, 1.0])
         return pd.DataFrame({"lower": lower, "upper": upper}, index=self.names)
 
     def summary(self) -> str:

@@ -63,7 +63,7 @@ def _components(fit: Fit, level: float, method: str, at: Mapping[str, float] | N
         value = to_half_life(float(speeds(fit.problem, fit.x, at)[k or 0]))
         lower, upper, used = _speed_limits(fit, k, level, method, at)
         out.append(Estimate(value, to_half_life(upper), to_half_life(lower), "h", level, used, "reversion", k))
-    if "slow.kappa" in fit.problem.layout.index:
+    if "slow.kappa" in fit.problem.layout.places:
         out.append(_slow(fit, level, method))
     return out
 
@@ -95,10 +95,10 @@ def _coefficient_limits(fit: Fit, name: str, level: float, method: str) -> tuple
     if method == "profile":
         return (*profile_interval(fit, name, level), "profile")
     if method == "wald":
-        row = fit.conf_int(level).loc[name]
-        return float(row["lower"]), float(row["upper"]), "wald"
+        limits = fit.conf_int(level)
+        return float(limits["lower"][name]), float(limits["upper"][name]), "wald"
     i, tail = fit.problem.spec.position(name), 0.5 * (1.0 - level)
-    values = [fit.problem.spec.coefficients[i].to_natural(float(x[i])) for x in draws_of(fit, 2000)]
+    values = [fit.problem.spec.to_natural(x)[i] for x in draws_of(fit, 2000)]
     lower, upper = np.quantile(values, [tail, 1.0 - tail])
     return float(lower), float(upper), fit.draws_kind or "wald draws"
 
@@ -114,13 +114,13 @@ def speeds(problem: Problem, x: Array, at: Mapping[str, float] | None = None) ->
     """kappa of each regime in 1/h, (K,), at covariate values (default: medians over the rows)."""
     layout = problem.layout
     if "kappa" not in problem.designs:
-        return assemble.natural(layout, x).kappa[0]
+        return np.asarray(assemble.natural(layout, x).kappa[0])
     if at is None:
         row = np.median(layout.design["kappa"][layout.row], axis=0)
     else:
         row = _row_at(problem, at)
     extended = np.concatenate([x, layout.constants])
-    eta = row @ extended[layout.index["kappa"]]
+    eta = row @ extended[layout.places["kappa"]]
     return np.asarray(np.exp(eta) if layout.kappa_log else eta)
 
 
@@ -133,15 +133,17 @@ def _row_at(problem: Problem, at: Mapping[str, float]) -> Array:
     frame = problem.data.frame().iloc[[-1]].copy()
     unknown = [name for name in at if name not in frame.columns]
     if unknown:
-        raise ModelError(f"at= names columns the data lack; they have {', '.join(map(str, frame.columns))}", rows=unknown)
+        raise ModelError(
+            f"at= names columns the data lack; they have {', '.join(map(str, frame.columns))}", rows=unknown
+        )
     medians = problem.data.frame().median(numeric_only=True)
     for column in frame.columns:
         frame[column] = at.get(str(column), medians.get(column, np.nan))
-    return design_again(made, frame)[0]
+    return np.asarray(design_again(made, frame)[0])
 
 
 def shares(fit: Fit) -> dict[str, float]:
-    """Share of the stationary variance of the basis without noise: "reversion" and "slow"; empty without a slow level."""
+    """Share of the stationary variance of the basis without noise, "reversion" and "slow"; empty for one component."""
     fast, slow = _variances(fit.problem, fit.x)
     if slow == 0.0 or not math.isfinite(fast):
         return {}
@@ -157,7 +159,7 @@ def stationary_sd(fit: Fit) -> float:
 def _variances(problem: Problem, x: Array) -> tuple[float, float]:
     nat = assemble.natural(problem.layout, x)
     found = assemble.moments(problem.layout, nat)
-    slow = float(nat.slow_variance[0] / (2 * nat.slow_kappa[0])) if "slow.kappa" in problem.layout.index else 0.0
+    slow = float(nat.slow_variance[0] / (2 * nat.slow_kappa[0])) if "slow.kappa" in problem.layout.places else 0.0
     if found is None:
         return math.inf, slow
     return float(found.second.sum() - found.first.sum() ** 2), slow
@@ -172,7 +174,7 @@ def total_half_life(problem: Problem, x: Array, at: Mapping[str, float] | None =
         return math.inf
     second = found.second - found.first**2 / found.law
     slow_kappa, slow = float(nat.slow_kappa[0]), 0.0
-    if "slow.kappa" in problem.layout.index:
+    if "slow.kappa" in problem.layout.places:
         slow = float(nat.slow_variance[0] / (2 * slow_kappa))
     flow = generator(nat.rates[:1])[0].T - np.diag(kappa) if len(kappa) > 1 else np.diag(-kappa)
     return _half_time(flow, second, slow_kappa, slow)
@@ -204,7 +206,5 @@ def _total(fit: Fit, level: float, at: Mapping[str, float] | None) -> Estimate:
     tail = 0.5 * (1.0 - level)
     order = np.sort(found)
     lower = float(order[int(tail * (len(order) - 1))])
-    upper = float(order[int(math.ceil((1.0 - tail) * (len(order) - 1)))])
+    upper = float(order[math.ceil((1.0 - tail) * (len(order) - 1))])
     return Estimate(value, lower, upper, "h", level, fit.draws_kind or "wald draws", "total")
-
-

@@ -150,13 +150,13 @@ def failure_regimes(
 def _flags(fit: Fit, k: int, event: Event, centre: Failing) -> str:
     nat = assemble.natural(fit.problem.layout, fit.x)
     rows = fit.problem.layout.row
-    kappa, theta = float(np.median(nat.kappa[rows, k])), float(np.median(nat.theta[rows, k]))
+    kappa, drift = float(np.median(nat.kappa[rows, k])), float(np.median(nat.drift[rows, k]))
     flags = []
     if kappa <= 0:
         flags.append("explosive")
     elif np.log(2.0) / kappa > event.horizon:
         flags.append("slow")
-    if kappa > 0 and abs(theta - event.target) > event.band:
+    if kappa > 0 and abs(drift / kappa - event.target) > event.band:
         flags.append("displaced")
     if np.isnan(centre.phi[k]):
         flags.append("few")

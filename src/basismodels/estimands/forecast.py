@@ -83,12 +83,14 @@ def forecast(fit: Fit, horizon: float = 24.0) -> Forecast:
         raise ModelError(f"horizon must be a positive number of hours, got {horizon!r}")
     step = _ahead(fit, spacing)
     p, m, v = fit.filtered.p[-1], fit.filtered.mean[-1], fit.filtered.var[-1]
-    weights, means, sds = [], [], []
+    weights: list[Array] = []
+    means: list[Array] = []
+    sds: list[Array] = []
     for _ in range(count):
         p, m, v = _advance(p, m, v, step)
         for parts, value in zip((weights, means, sds), _observed(p, m, v, step), strict=True):
             parts.append(value)
-    hours = spacing * np.arange(1, count + 1)
+    hours = spacing * np.arange(1, count + 1, dtype=np.float64)
     share = np.array(weights)
     regimes = share.reshape(count, layout.regimes, -1).sum(axis=2)
     frame = pd.DataFrame(regimes, index=pd.Index(hours, name="hours_ahead"))
@@ -100,7 +102,7 @@ def _ahead(fit: Fit, spacing: float) -> Steps:
     layout, last = fit.problem.layout, fit.problem.data.n - 1
     design = {
         name: (fit.problem.designs[name].values[[last]] if name in fit.problem.designs else np.ones((1, 1)))
-        for name in layout.index
+        for name in layout.places
     }
     ahead = layout._replace(dt=np.array([spacing]), design=design, row=np.zeros(1, dtype=np.int64))
     return assemble.steps_of(ahead, assemble.natural(ahead, fit.x))

@@ -40,13 +40,13 @@ def outside(
     """
     nat = assemble.natural(problem.layout, x)
     rows = problem.layout.row
-    kappa, theta, variance = (np.median(part[rows], axis=0) for part in (nat.kappa, nat.theta, nat.variance))
+    kappa, drift, variance = (np.median(part[rows], axis=0) for part in (nat.kappa, nat.drift, nat.variance))
     variance = variance + float(np.median(nat.slow_variance[rows]))
     rates = np.median(nat.rates[rows], axis=0)
     mixes = _mixes(rates, horizon / steps, hold or len(kappa) == 1)
     out = np.zeros_like(state.weights)
     for sign in (1.0, -1.0):
-        _one_side(state, kappa, theta, variance, mixes, sign, target, band, horizon, points, steps, out)
+        _one_side(state, kappa, drift, variance, mixes, sign, target, band, horizon, points, steps, out)
     return out
 
 
@@ -58,7 +58,7 @@ def _mixes(rates: Array, step: float, hold: bool) -> tuple[Array, Array]:
 
 
 def _one_side(
-    state: State, kappa: Array, theta: Array, variance: Array, mixes: tuple[Array, Array],
+    state: State, kappa: Array, drift: Array, variance: Array, mixes: tuple[Array, Array],
     sign: float, target: float, band: float, horizon: float, points: int, steps: int, out: Array,
 ) -> None:  # fmt: skip
     """Adds the part of `outside` above (sign 1) or below (sign -1) the band."""
@@ -70,7 +70,7 @@ def _one_side(
     levels = _level_grid(slow)
     tables = [
         passage.hit_probability(
-            kappa, sign * (theta - target) + level, variance, mixes, band, horizon, reach, points, steps
+            kappa, sign * (drift - kappa * target) + kappa * level, variance, mixes, band, horizon, reach, points, steps
         )
         for level in levels
     ]
@@ -122,12 +122,13 @@ def inside_probability(fit: Fit, horizon: float = 8.0, band: float = 10.0, targe
     nat = assemble.natural(fit.problem.layout, fit.x)
     if fit.problem.layout.regimes > 1:
         raise ModelError("inside_probability serves one regime", remedy="bm.convergence_probability(fit)")
-    kappa, theta, variance = (float(np.median(p)) for p in (nat.kappa, nat.theta, nat.variance))
+    kappa, drift, variance = (float(np.median(p)) for p in (nat.kappa, nat.drift, nat.variance))
     ks, ws = float(np.median(nat.slow_kappa)), float(np.median(nat.slow_variance))
     place = fit.problem.place
     m, v = fit.filtered.mean[place, 0], fit.filtered.var[place, 0]
     phi, rho = np.exp(-kappa * horizon), np.exp(-ks * horizon)
-    mean = theta + phi * (m[:, 0] - theta) + rho * m[:, 1]
+    pushed = drift * (-np.expm1(-kappa * horizon) / kappa if kappa != 0 else horizon)
+    mean = phi * m[:, 0] + pushed + rho * m[:, 1]
     grown = variance * -np.expm1(-2 * kappa * horizon) / (2 * kappa) if kappa != 0 else variance * horizon
     grown += ws * -np.expm1(-2 * ks * horizon) / (2 * ks) if ks > 0 else 0.0
     sd = np.sqrt(phi**2 * v[:, 0] + 2 * phi * rho * v[:, 1] + rho**2 * v[:, 2] + grown)

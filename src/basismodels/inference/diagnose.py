@@ -78,7 +78,7 @@ def _closed_regimes(problem: Problem, x: Array, box: Array) -> bool:
     if k == 1:
         return False
     at_low = x <= box[:, 0] + 1e-5 * (box[:, 1] - box[:, 0])
-    index = problem.layout.index["q"][0]
+    index = problem.layout.places["q"][0]
     shut = np.array([[i != j and bool(at_low[index[i, j]]) for j in range(k)] for i in range(k)])
     return bool((shut.sum(axis=1) == k - 1).any() or (shut.sum(axis=0) == k - 1).any())
 
@@ -106,12 +106,19 @@ def _speeds(problem: Problem, x: Array) -> list[Diagnostic]:
         reach = float(np.median(nat.kappa)) * span
         if reach < 3.0:
             found.append(Diagnostic("theta", f"kappa times the span is {reach:.2g}: the level theta is not identified"))
-    if "slow.kappa" in problem.layout.index:
+    if "slow.kappa" in problem.layout.places:
         slow = float(np.median(nat.slow_kappa))
         if slow * span < 3.0:
-            found.append(Diagnostic("theta", f"the slow level's kappa times the span is {slow * span:.2g}: theta is not identified"))
+            found.append(
+                Diagnostic(
+                    "theta",
+                    f"the slow level's kappa times the span is {slow * span:.2g}: theta is not identified",
+                )
+            )
         if problem.layout.regimes == 1 and slow > 0.5 * float(np.median(nat.kappa)):
-            found.append(Diagnostic("factors", "the slow level is not much slower than the reversion: the two may be one"))
+            found.append(
+                Diagnostic("factors", "the slow level is not much slower than the reversion: the two may be one")
+            )
     return found
 
 
@@ -122,16 +129,36 @@ def _regimes(problem: Problem, x: Array) -> list[Diagnostic]:
     weights = problem.engine.smooth(problem.layout, x).p.sum(axis=0)
     nat = assemble.natural(problem.layout, x)
     found = [
-        Diagnostic("empty", f"regime {i} holds {weights[i]:.1f} observations: too few to say anything of it", fatal=True)
+        Diagnostic(
+            "empty",
+            f"regime {i} holds {weights[i]:.1f} observations: too few to say anything of it",
+            fatal=True,
+        )
         for i in range(k)
         if weights[i] < _FEW
     ]
     for i in range(k):
         for j in range(i + 1, k):
-            a = np.array([nat.kappa[:, i].mean(), nat.variance[:, i].mean(), nat.tau2[:, i].mean(), nat.theta[:, i].mean()])
-            b = np.array([nat.kappa[:, j].mean(), nat.variance[:, j].mean(), nat.tau2[:, j].mean(), nat.theta[:, j].mean()])
+            a = np.array(
+                [
+                    nat.kappa[:, i].mean(),
+                    nat.variance[:, i].mean(),
+                    nat.tau2[:, i].mean(),
+                    nat.drift[:, i].mean(),
+                ]
+            )
+            b = np.array(
+                [
+                    nat.kappa[:, j].mean(),
+                    nat.variance[:, j].mean(),
+                    nat.tau2[:, j].mean(),
+                    nat.drift[:, j].mean(),
+                ]
+            )
             if np.all(np.abs(a - b) <= 1e-2 * (np.abs(a) + np.abs(b) + 1e-300)):
-                found.append(Diagnostic("twins", f"regimes {i} and {j} have the same parameters: one is too many", fatal=True))
+                found.append(
+                    Diagnostic("twins", f"regimes {i} and {j} have the same parameters: one is too many", fatal=True)
+                )
     time_in = weights / problem.layout.y.size * problem.span
     for i in range(k):
         if abs(float(nat.kappa[:, i].mean())) * time_in[i] < 3.0:

@@ -26,8 +26,12 @@ def conf_int(fit: Fit, method: str | None = None, level: float = 0.95) -> pd.Dat
         return fit.conf_int(level).assign(method="wald")
     if chosen == "draws":
         return _from_draws(fit, level)
-    limits = [profile_interval(fit, name, level) for name in fit.names]
-    return pd.DataFrame(limits, index=fit.names, columns=["lower", "upper"]).assign(method="profile")
+    found = fit.conf_int(level).assign(method="wald")
+    for name, c in zip(fit.names, fit.problem.spec.coefficients, strict=True):
+        if c.over < 0:
+            found.loc[name, ["lower", "upper"]] = profile_interval(fit, name, level)
+            found.loc[name, "method"] = "profile"
+    return found
 
 
 def method_of(fit: Fit, method: str | None) -> str:
@@ -50,4 +54,6 @@ def _from_draws(fit: Fit, level: float) -> pd.DataFrame:
     tail = 0.5 * (1.0 - level)
     frame = pd.DataFrame([fit.problem.spec.to_natural(x) for x in draws_of(fit, 2000)], columns=fit.names)
     limits = frame.quantile([tail, 1.0 - tail]).T
-    return pd.DataFrame({"lower": limits.iloc[:, 0], "upper": limits.iloc[:, 1]}).assign(method=fit.draws_kind or "draws")
+    return pd.DataFrame({"lower": limits.iloc[:, 0], "upper": limits.iloc[:, 1]}).assign(
+        method=fit.draws_kind or "draws"
+    )

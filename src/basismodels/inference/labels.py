@@ -6,6 +6,8 @@ for every kappa; they never depend on the criterion of failure.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +28,7 @@ def change_sd(problem: Problem, x: Array) -> Array:
     return np.asarray(np.sqrt(np.mean(moved + 2.0 * nat.tau2, axis=0)))
 
 
-def permute(spec: Spec, x: Array, order: Array) -> Array:
+def permute(spec: Spec, x: Array, order: NDArray[Any]) -> Array:
     """Free vector with regime `order[k]` renamed k."""
     value = dict(zip(spec.names, x, strict=True))
     out = x.copy()

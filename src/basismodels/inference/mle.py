@@ -16,7 +16,7 @@ from basismodels.engine import Objective, objective
 from basismodels.errors import ModelError
 from basismodels.inference.diagnose import diagnose
 from basismodels.inference.labels import ordered
-from basismodels.inference.starts import Scales, bounds, candidates, observed, scales, steps
+from basismodels.inference.starts import bounds, candidates, observed, scales, steps
 from basismodels.likelihood import ou
 from basismodels.model import Component, Model
 from basismodels.problem import Problem, bind
@@ -91,7 +91,11 @@ class Optimum:
 
 def is_plain_ou(problem: Problem) -> bool:
     """Whether the closed-form profile serves: one regime, intercepts only, kappa on the log scale."""
-    return problem.spec.names == ["kappa", "theta", "sigma"] and problem.layout.kappa_log and not len(problem.layout.constants)
+    return (
+        problem.spec.names == ["kappa", "theta", "sigma"]
+        and problem.layout.kappa_log
+        and not len(problem.layout.constants)
+    )
 
 
 def _plain(problem: Problem, box: Array) -> Optimum:
@@ -204,5 +208,3 @@ def _table(problem: Problem, optima: list[Optimum]) -> pd.DataFrame:
         for o in sorted(optima, key=lambda o: -o.llf)
     ]  # fmt: skip
     return pd.DataFrame(rows)
-
-

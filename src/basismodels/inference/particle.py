@@ -62,9 +62,7 @@ def particle_loglik(
 def _estimate(fit: Fit, size: int, replicates: int, rng: np.random.Generator | int) -> tuple[float, float]:
     layout = fit.problem.layout
     steps, start = assemble.coefficients(layout, fit.x)
-    made = particles.run(
-        layout.y, layout.row, steps, start, particles=size, replicates=replicates, rng=rng, threads=2
-    )
+    made = particles.run(layout.y, layout.row, steps, start, particles=size, replicates=replicates, rng=rng, threads=2)
     if not math.isfinite(made.value):
         raise ModelError("the particle filter met an observation that no regime can have made")
     return made.value, made.se

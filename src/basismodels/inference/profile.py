@@ -76,11 +76,11 @@ class _Profile:
             else:
                 outer, r_out = value, r
             if math.isnan(outer):
-                grown = self.fit.x[self.i] + (value - self.fit.x[self.i]) * min(max(z / max(r, 0.05), 1.2), 3.0)
-                value = grown
+                growth = min(max(z / max(r, 0.05), 1.2), 3.0)
+                value = self.fit.x[self.i] + (value - self.fit.x[self.i]) * growth
             else:
                 value = inner + (outer - inner) * min(max((z - r_in) / max(r_out - r_in, 1e-12), 0.1), 0.9)
-        return value
+        return float(value)
 
 
 def kappa_interval(fit: Fit, level: float = 0.95) -> tuple[float, float]:

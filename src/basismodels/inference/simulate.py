@@ -58,14 +58,15 @@ def simulate_path(problem: Problem, x: Array, rng: np.random.Generator) -> Path:
     """One path of a bound problem at a free vector; a diffuse start begins at the level theta."""
     steps, start = assemble.coefficients(problem.layout, x)
     nat = assemble.natural(problem.layout, x)
-    return walk(problem, steps, start, nat.theta[0], rng)
+    level = np.where(nat.kappa[0] > 0, nat.drift[0] / np.where(nat.kappa[0] > 0, nat.kappa[0], 1.0), 0.0)
+    return walk(problem, steps, start, level, rng)
 
 
 def walk(problem: Problem, steps: Steps, start: Start, theta: Array, rng: np.random.Generator) -> Path:
     """As `simulate_path`, from step coefficients."""
     n = len(problem.layout.row)
     z, u = rng.standard_normal((n, 3)), rng.random((n, 2))
-    s = int(min(np.searchsorted(np.cumsum(start.p), rng.random()), len(start.p) - 1))
+    s = min(int(np.searchsorted(np.cumsum(start.p), rng.random())), len(start.p) - 1)
     proper = start.diffuse[s] == 0
     x0 = start.mean[s, 0] + np.sqrt(start.var[s, 0]) * rng.standard_normal() if proper else theta[s]
     l0 = np.sqrt(start.var[s, 2]) * rng.standard_normal()

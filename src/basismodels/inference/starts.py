@@ -59,6 +59,8 @@ def _bound(problem: Problem, c: Coefficient, size: Scales) -> tuple[float, float
     if c.column != INTERCEPT:
         spread = column_scale(problem, c)
         return -30.0 / spread, 30.0 / spread
+    if c.over >= 0:
+        return -10.0 * size.spread / size.step, 10.0 * size.spread / size.step
     low_speed = math.log(1e-3 / size.span)
     noise = size.volatility * math.sqrt(size.step)
     table = {
@@ -92,7 +94,7 @@ def steps(problem: Problem, x: Array) -> Array:
         if c.column != INTERCEPT:
             out[i] = 1.0 / column_scale(problem, c)
         elif c.param == "theta":
-            out[i] = size.spread
+            out[i] = size.spread if c.over < 0 else 0.05 * size.spread / size.step
         elif c.param == "kappa" and c.link == "identity":
             out[i] = max(abs(x[i]), 0.05 / size.step)
     return out
@@ -119,7 +121,7 @@ def _spread(problem: Problem, x: Array, size: Scales) -> Array:
         if c.column != INTERCEPT:
             out[i] = 0.3 / column_scale(problem, c)
         elif c.param == "theta":
-            out[i] = 0.5 * size.spread
+            out[i] = 0.5 * size.spread if c.over < 0 else 0.02 * size.spread / size.step
         elif c.param == "kappa" and c.link == "identity":
             out[i] = max(0.7 * abs(x[i]), 0.02 / size.step)
     return out
@@ -128,7 +130,7 @@ def _spread(problem: Problem, x: Array, size: Scales) -> Array:
 def _laid_out(problem: Problem, size: Scales) -> list[Array]:
     if problem.layout.regimes > 1:
         return _regime_starts(problem, size)
-    has_noise, has_slow = "tau" in problem.layout.index, "slow.kappa" in problem.layout.index
+    has_noise, has_slow = "tau" in problem.layout.places, "slow.kappa" in problem.layout.places
     if not (has_noise or has_slow):
         return [_fill(problem, size, {})]
     out = []
@@ -136,12 +138,17 @@ def _laid_out(problem: Problem, size: Scales) -> list[Array]:
         for speed in ((10.0, 0.03), (30.0, 0.3), (3.0, 0.003)) if has_slow else ((0.3, 0.0), (1.0, 0.0), (0.05, 0.0)):
             kappa = min(max(size.kappa * speed[0], 2e-3 / size.span), 3.0 / size.step)
             out.append(
-                _fill(problem, size, {
-                    "kappa": kappa, "tau": ratio * size.volatility * math.sqrt(size.step),
-                    "sigma": size.sigma * (0.8 if has_slow else 0.6),
-                    "slow.kappa": max(size.kappa * max(speed[1], 1e-3), 3e-3 / size.span),
-                    "slow.sigma": 0.3 * size.sigma,
-                })  # fmt: skip
+                _fill(
+                    problem,
+                    size,
+                    {
+                        "kappa": kappa,
+                        "tau": ratio * size.volatility * math.sqrt(size.step),
+                        "sigma": size.sigma * (0.8 if has_slow else 0.6),
+                        "slow.kappa": max(size.kappa * max(speed[1], 1e-3), 3e-3 / size.span),
+                        "slow.sigma": 0.3 * size.sigma,
+                    },
+                )  # fmt: skip
             )
     return out
 
@@ -164,6 +171,9 @@ def _fill(problem: Problem, size: Scales, values: dict[str, float | Array]) -> A
             ends = [int(part) for part in c.regime.split("->")] if c.regime else []
             value = float(value[tuple(ends)]) if ends else float(np.mean(value))
         out[i] = c.to_free(float(value))
+    for i, c in enumerate(problem.spec.coefficients):
+        if c.over >= 0:
+            out[i] *= out[c.over]
     return out
 
 
@@ -176,14 +186,24 @@ def _regime_starts(problem: Problem, size: Scales) -> list[Array]:
         if groups is None:
             continue
         kappa, sigma, rates = _by_group(y, dt, groups, problem.layout.regimes, size)
-        for noise in (0.15, 0.4) if "tau" in problem.layout.index else (0.0,):
+        for noise in (0.15, 0.4) if "tau" in problem.layout.places else (0.0,):
             shrink = math.sqrt(max(1.0 - 2.0 * noise**2, 0.1))
             out.append(
-                _fill(problem, size, {
-                    "kappa": kappa, "sigma": sigma * shrink, "q": rates,
-                    "tau": np.maximum(noise * sigma * math.sqrt(size.step), 1e-3 * size.volatility * math.sqrt(size.step)),
-                    "slow.kappa": max(size.kappa / 20.0, 3e-3 / size.span), "slow.sigma": 0.2 * size.sigma,
-                })  # fmt: skip
+                _fill(
+                    problem,
+                    size,
+                    {
+                        "kappa": kappa,
+                        "sigma": sigma * shrink,
+                        "q": rates,
+                        "tau": np.maximum(
+                            noise * sigma * math.sqrt(size.step),
+                            1e-3 * size.volatility * math.sqrt(size.step),
+                        ),
+                        "slow.kappa": max(size.kappa / 20.0, 3e-3 / size.span),
+                        "slow.sigma": 0.2 * size.sigma,
+                    },
+                )  # fmt: skip
             )
     return out or [_fill(problem, size, {})]
 
@@ -220,9 +240,7 @@ def _spread_out(features: Array) -> bool:
     return bool(np.all(np.isfinite(features)) and np.std(features[:, 0]) > 1e-9)
 
 
-def _by_group(
-    y: Array, dt: Array, groups: NDArray[np.int64], regimes: int, size: Scales
-) -> tuple[Array, Array, Array]:
+def _by_group(y: Array, dt: Array, groups: NDArray[np.int64], regimes: int, size: Scales) -> tuple[Array, Array, Array]:
     """kappa (K,), sigma (K,) and rates (K, K) of grouped steps."""
     kappa, sigma = np.full(regimes, size.kappa), np.full(regimes, size.volatility)
     rates = np.full((regimes, regimes), 0.02 / size.step)

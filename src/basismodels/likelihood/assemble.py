@@ -25,8 +25,10 @@ class Layout(NamedTuple):
 
     y (n,) bps, NaN missing; row (n,): which distinct step leads to each observation;
     dt (m,) hours, dt[0] = 0; design[name] (m, q) columns of each formula at the step's
-    start; index[name] (q, K), for rates (q, K, K): where each coefficient stands in the
-    free vector followed by `constants`; kappa_log: link of kappa; stationary: the start;
+    start; places[name] (q, K), for rates (q, K, K): where each coefficient stands in the
+    free vector followed by `constants`; kappa_log: link of kappa; level_is_drift: whether the
+    coefficients of theta are those of the drift kappa theta (bps/h), which stays finite as kappa
+    crosses zero; stationary: the start;
     centre, spread: level and scale of the data in bps, used only for the start.
     """
 
@@ -34,10 +36,11 @@ class Layout(NamedTuple):
     row: Index
     dt: Array
     design: dict[str, Array]
-    index: dict[str, Index]
+    places: dict[str, Index]
     constants: Array
     regimes: int
     kappa_log: bool
+    level_is_drift: bool
     stationary: bool
     centre: float
     spread: float
@@ -46,14 +49,14 @@ class Layout(NamedTuple):
 class Natural(NamedTuple):
     """Predictors on their natural scale for each distinct step.
 
-    kappa 1/h, theta bps, variance = sigma^2 bps^2/h, tau2 bps^2, all (m, K);
+    kappa 1/h, drift = kappa theta bps/h, variance = sigma^2 bps^2/h, tau2 bps^2, all (m, K);
     slow_kappa 1/h, slow_variance bps^2/h (m,), zero without a slow level;
     rates (m, K, K) 1/h; share (m, R) of the noise's parts; widen: variance ratio of outliers;
     start_law (K,) or None for the chain's stationary law.
     """
 
     kappa: Array
-    theta: Array
+    drift: Array
     variance: Array
     tau2: Array
     slow_kappa: Array
@@ -63,10 +66,15 @@ class Natural(NamedTuple):
     widen: Array
     start_law: Array | None
 
+    @property
+    def theta(self) -> Array:
+        """Level drift / kappa in bps, (m, K); NaN where kappa is zero, a repeller where it is negative."""
+        return np.divide(self.drift, self.kappa, out=np.full_like(self.drift, np.nan), where=self.kappa != 0)
+
 
 def predictor(layout: Layout, name: str, extended: Array) -> Array:
     """Linear predictor of one parameter at each distinct step, (m, K) or (m, K, K)."""
-    values = extended[layout.index[name]]
+    values = extended[layout.places[name]]
     return np.asarray(np.tensordot(layout.design[name], values, axes=(1, 0)))
 
 
@@ -81,7 +89,7 @@ def natural(layout: Layout, x: Array) -> Natural:
 
     eta = predictor(layout, "kappa", extended)
     zero = np.zeros(m)
-    has_outliers = "outlier.share" in layout.index
+    has_outliers = "outlier.share" in layout.places
     if has_outliers:
         odds = log_of("outlier.share", 1.0)[:, 0]
         share = np.stack([1.0 / (1.0 + odds), odds / (1.0 + odds)], axis=1)
@@ -89,17 +97,19 @@ def natural(layout: Layout, x: Array) -> Natural:
     else:
         share, widen = np.ones((m, 1)), np.ones(m)
     law = None
-    if "chain_start" in layout.index:
-        weight = np.concatenate([[0.0], extended[layout.index["chain_start"]][0, 1:]])
+    if "chain_start" in layout.places:
+        weight = np.concatenate([[0.0], extended[layout.places["chain_start"]][0, 1:]])
         weight = np.exp(weight - weight.max())
         law = weight / weight.sum()
+    kappa = np.exp(eta) if layout.kappa_log else eta
+    drift = predictor(layout, "theta", extended) if "theta" in layout.places else np.zeros((m, k))
     return Natural(
-        kappa=np.exp(eta) if layout.kappa_log else eta,
-        theta=predictor(layout, "theta", extended) if "theta" in layout.index else np.zeros((m, k)),
+        kappa=kappa,
+        drift=drift if layout.level_is_drift else kappa * drift,
         variance=log_of("sigma", 2.0),
-        tau2=log_of("tau", 2.0) if "tau" in layout.index else np.zeros((m, k)),
-        slow_kappa=log_of("slow.kappa", 1.0)[:, 0] if "slow.kappa" in layout.index else zero,
-        slow_variance=log_of("slow.sigma", 2.0)[:, 0] if "slow.sigma" in layout.index else zero,
+        tau2=log_of("tau", 2.0) if "tau" in layout.places else np.zeros((m, k)),
+        slow_kappa=log_of("slow.kappa", 1.0)[:, 0] if "slow.kappa" in layout.places else zero,
+        slow_variance=log_of("slow.sigma", 2.0)[:, 0] if "slow.sigma" in layout.places else zero,
         rates=log_of("q", 1.0) if k > 1 else np.zeros((m, 1, 1)),
         share=share,
         widen=widen,
@@ -110,11 +120,13 @@ def natural(layout: Layout, x: Array) -> Natural:
 def steps_of(layout: Layout, nat: Natural) -> Steps:
     """Step coefficients of every distinct step."""
     dt = layout.dt[:, None]
-    phi, c, v = transition.ou_step(nat.kappa, nat.theta, nat.variance, dt)
+    phi, c, v = transition.ou_step(nat.kappa, nat.drift, nat.variance, dt)
     rates = nat.rates
     parts = nat.share.shape[1]
-    tau2 = nat.tau2[:, :, None] * (np.ones(1) if parts == 1 else np.stack([np.ones_like(nat.widen), nat.widen], 1)[:, None, :])
-    has_slow = "slow.kappa" in layout.index
+    tau2 = nat.tau2[:, :, None] * (
+        np.ones(1) if parts == 1 else np.stack([np.ones_like(nat.widen), nat.widen], 1)[:, None, :]
+    )
+    has_slow = "slow.kappa" in layout.places
     u = nat.slow_kappa * layout.dt
     rho = np.exp(-u) if has_slow else np.zeros(len(u))
     w = nat.slow_variance * layout.dt * transition.decay_ratio(2.0 * u)
@@ -132,18 +144,17 @@ class Moments(NamedTuple):
 def moments(layout: Layout, nat: Natural) -> Moments | None:
     """Joint stationary moments of (x - centre, regime) at the first step; None without a positive solution.
 
-    Solves Q'u - kappa u + kappa (theta - centre) pi = 0 and
-    Q'm - 2 kappa m + 2 kappa (theta - centre) u + sigma^2 pi = 0.
+    With b = a - kappa centre, solves Q'u - kappa u + b pi = 0 and Q'm - 2 kappa m + 2 b u + sigma^2 pi = 0.
     """
-    kappa, shift = nat.kappa[0], nat.theta[0] - layout.centre
+    kappa, push = nat.kappa[0], nat.drift[0] - nat.kappa[0] * layout.centre
     law = law_of(nat)
     if layout.regimes == 1 and kappa[0] <= 0:
         return None
     q = transition.generator(nat.rates[:1])[0].T
     try:
         noise = np.linalg.solve(q - 2.0 * np.diag(kappa), -nat.variance[0] * law)
-        first = np.linalg.solve(q - np.diag(kappa), -kappa * shift * law)
-        second = np.linalg.solve(q - 2.0 * np.diag(kappa), -(2.0 * kappa * shift * first + nat.variance[0] * law))
+        first = np.linalg.solve(q - np.diag(kappa), -push * law)
+        second = np.linalg.solve(q - 2.0 * np.diag(kappa), -(2.0 * push * first + nat.variance[0] * law))
     except np.linalg.LinAlgError:
         return None
     if not (np.all(noise > 0) and np.all(np.isfinite(second)) and np.all(second * law > first**2)):
@@ -163,7 +174,7 @@ def start_of(layout: Layout, nat: Natural) -> tuple[Start, Moments | None]:
     k = layout.regimes
     found = moments(layout, nat) if layout.stationary else None
     mean, var = np.zeros((k, 2)), np.zeros((k, 3))
-    if "slow.kappa" in layout.index:
+    if "slow.kappa" in layout.places:
         var[:, 2] = nat.slow_variance[0] / (2.0 * nat.slow_kappa[0])
     if found is None:
         flat = -math.log(10.0 * layout.spread * math.sqrt(2.0 * math.pi)) if layout.stationary else 0.0
@@ -186,6 +197,8 @@ def adjoint(layout: Layout, x: Array, bars: Steps, start_bars: Start) -> Array:
     eta = _step_bars(layout, nat, bars)
     start, found = start_of(layout, nat)
     _add_start_bars(layout, nat, found, start_bars, eta)
+    if not layout.level_is_drift:
+        _level_from_drift(layout, x, nat, eta)
     if layout.kappa_log:
         eta["kappa"] *= nat.kappa
     eta["sigma"] *= 2.0 * nat.variance
@@ -196,28 +209,37 @@ def adjoint(layout: Layout, x: Array, bars: Steps, start_bars: Start) -> Array:
     return _scatter(layout, len(x), eta)
 
 
+def _level_from_drift(layout: Layout, x: Array, nat: Natural, eta: dict[str, Array]) -> None:
+    """drift = kappa theta: from derivatives in (kappa, drift) to those in (kappa, theta)."""
+    if "theta" not in layout.places:
+        return
+    theta = predictor(layout, "theta", np.concatenate([x, layout.constants]))
+    eta["kappa"] = eta["kappa"] + eta["theta"] * theta
+    eta["theta"] = eta["theta"] * nat.kappa
+
+
 def _scatter(layout: Layout, size: int, eta: dict[str, Array]) -> Array:
     out = np.zeros(size + len(layout.constants))
-    for name, index in layout.index.items():
+    for name, index in layout.places.items():
         np.add.at(out, index, np.tensordot(layout.design[name].T, eta[name], axes=(1, 0)))
     return out[:size]
 
 
 def _step_bars(layout: Layout, nat: Natural, bars: Steps) -> dict[str, Array]:
     dt = layout.dt[:, None]
-    kappa, theta, variance = transition.ou_step_adjoint(
-        nat.kappa, nat.theta, nat.variance, dt, bars.phi, bars.c, bars.v
+    kappa, drift, variance = transition.ou_step_adjoint(
+        nat.kappa, nat.drift, nat.variance, dt, bars.phi, bars.c, bars.v
     )
     u = nat.slow_kappa * layout.dt
     slope = 2.0 * layout.dt**2 * transition.decay_ratio_slope(2.0 * u)
     slow_kappa = -layout.dt * np.exp(-u) * bars.rho + nat.slow_variance * slope * bars.w
     slow_variance = layout.dt * transition.decay_ratio(2.0 * u) * bars.w
     eta = {
-        "kappa": kappa, "theta": theta, "sigma": variance, "tau": bars.tau2[:, :, 0].copy(),
+        "kappa": kappa, "theta": drift, "sigma": variance, "tau": bars.tau2[:, :, 0].copy(),
         "slow.kappa": slow_kappa[:, None], "slow.sigma": slow_variance[:, None],
         "q": transition.chain_step_adjoint(nat.rates, layout.dt, bars.p),
     }  # fmt: skip
-    if "outlier.share" in layout.index:
+    if "outlier.share" in layout.places:
         eta["tau"] += nat.widen[:, None] * bars.tau2[:, :, 1]
         wide = (nat.tau2 * bars.tau2[:, :, 1]).sum(axis=1)
         eta["outlier.scale"] = (wide * 2.0 * (nat.widen - 1.0))[:, None]
@@ -226,19 +248,17 @@ def _step_bars(layout: Layout, nat: Natural, bars: Steps) -> dict[str, Array]:
     return eta
 
 
-def _add_start_bars(
-    layout: Layout, nat: Natural, found: Moments | None, bars: Start, eta: dict[str, Array]
-) -> None:
+def _add_start_bars(layout: Layout, nat: Natural, found: Moments | None, bars: Start, eta: dict[str, Array]) -> None:
     """Adds what the start contributes at the first step."""
     law_bar = bars.p.copy()
-    if "slow.kappa" in layout.index:
+    if "slow.kappa" in layout.places:
         g = float(bars.var[:, 2].sum())
         level = nat.slow_variance[0] / (2.0 * nat.slow_kappa[0])
         eta["slow.kappa"][0, 0] -= g * level / nat.slow_kappa[0]
         eta["slow.sigma"][0, 0] += g / (2.0 * nat.slow_kappa[0])
     if found is not None:
         law_bar += _moment_bars(layout, nat, found, bars, eta)
-    if "chain_start" in layout.index:
+    if "chain_start" in layout.places:
         law = law_of(nat)
         free = law * (law_bar - law @ law_bar)
         eta["chain_start"] = np.zeros((len(layout.dt), layout.regimes))
@@ -249,7 +269,8 @@ def _add_start_bars(
 
 def _moment_bars(layout: Layout, nat: Natural, found: Moments, bars: Start, eta: dict[str, Array]) -> Array:
     """Implicit derivatives of the stationary moments; returns the part due to the chain's law."""
-    kappa, shift, variance = nat.kappa[0], nat.theta[0] - layout.centre, nat.variance[0]
+    kappa, variance = nat.kappa[0], nat.variance[0]
+    push = nat.drift[0] - kappa * layout.centre
     law, first, second = found
     q = transition.generator(nat.rates[:1])[0].T
     ratio = first / law
@@ -257,15 +278,15 @@ def _moment_bars(layout: Layout, nat: Natural, found: Moments, bars: Start, eta:
     first_bar = (bars.mean[:, 0] - 2.0 * ratio * bars.var[:, 0]) / law
     law_bar = -(bars.var[:, 0] * second / law**2) - (bars.mean[:, 0] - 2.0 * ratio * bars.var[:, 0]) * ratio / law
     lam2 = -np.linalg.solve((q - 2.0 * np.diag(kappa)).T, second_bar)
-    kappa_bar = 2.0 * lam2 * (shift * first - second)
-    theta_bar = 2.0 * lam2 * kappa * first
-    first_bar = first_bar + 2.0 * lam2 * kappa * shift
+    kappa_bar = -2.0 * lam2 * second
+    push_bar = 2.0 * lam2 * first
+    first_bar = first_bar + 2.0 * lam2 * push
     lam1 = -np.linalg.solve((q - np.diag(kappa)).T, first_bar)
-    kappa_bar += lam1 * (shift * law - first)
-    theta_bar += lam1 * kappa * law
-    law_bar += lam2 * variance + lam1 * kappa * shift
-    eta["kappa"][0] += kappa_bar
-    eta["theta"][0] += theta_bar
+    kappa_bar -= lam1 * first
+    push_bar += lam1 * law
+    law_bar += lam2 * variance + lam1 * push
+    eta["kappa"][0] += kappa_bar - layout.centre * push_bar
+    eta["theta"][0] += push_bar
     eta["sigma"][0] += lam2 * law
     if layout.regimes > 1:
         # the systems hold Q transposed: entry (k, j) of Q' is q[j -> k]

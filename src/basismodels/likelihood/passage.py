@@ -2,7 +2,7 @@
 
 u_k(x, h) = P(the level is reached within h | x, regime k) solves
 
-    du_k/dh = kappa_k (theta_k - x) u_k' + (1/2) variance_k u_k'' + sum_j q_kj u_j,   u_k(level) = 1,
+    du_k/dh = (a_k - kappa_k x) u_k' + (1/2) variance_k u_k'' + sum_j q_kj u_j,   u_k(level) = 1,
 
 with u_k(x, 0) = 0 beyond the level. Crank-Nicolson after four damped half steps
 (Rannacher 1984), the chain split off symmetrically (Strang 1968). Monitoring is continuous.
@@ -37,7 +37,7 @@ def _thomas(lower, diag, upper, rhs, work, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _operator(grid, kappa, theta, variance, low, mid, high):  # type: ignore[no-untyped-def]
+def _operator(grid, kappa, push, variance, low, mid, high):  # type: ignore[no-untyped-def]
     """Generator on a non-uniform grid: central where it stays monotone, upwind elsewhere; flat at the far end."""
     n = grid.shape[0]
     low[0] = 0.0
@@ -46,7 +46,7 @@ def _operator(grid, kappa, theta, variance, low, mid, high):  # type: ignore[no-
     for i in range(1, n):
         left = grid[i] - grid[i - 1]
         right = grid[i + 1] - grid[i] if i < n - 1 else left
-        drift = kappa * (theta - grid[i])
+        drift = push - kappa * grid[i]
         a = (variance - drift * right) / (left * (left + right))
         b = (variance + drift * left) / (right * (left + right))
         if a < 0.0 or b < 0.0:
@@ -72,7 +72,7 @@ def _mix(u, p, column):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _march(grid, kappa, theta, variance, damped_mix, mix, horizon, steps, out):  # type: ignore[no-untyped-def]
+def _march(grid, kappa, push, variance, damped_mix, mix, horizon, steps, out):  # type: ignore[no-untyped-def]
     """Marches u (K, n) to `horizon`; `damped_mix` and `mix` are the chain over a quarter and half of a step."""
     K = kappa.shape[0]
     n = grid.shape[0]
@@ -80,7 +80,7 @@ def _march(grid, kappa, theta, variance, damped_mix, mix, horizon, steps, out): 
     mid = np.empty((K, n))
     high = np.empty((K, n))
     for k in range(K):
-        _operator(grid, kappa[k], theta[k], variance[k], low[k], mid[k], high[k])
+        _operator(grid, kappa[k], push[k], variance[k], low[k], mid[k], high[k])
         for i in range(n):
             out[k, i] = 1.0 if i == 0 else 0.0
     h = horizon / steps
@@ -121,7 +121,7 @@ def grid_beyond(reach: float, scale: float, points: int = POINTS) -> Array:
 
 def hit_probability(
     kappa: Array,
-    theta: Array,
+    drift: Array,
     variance: Array,
     mixes: tuple[Array, Array],
     level: float,
@@ -132,9 +132,9 @@ def hit_probability(
 ) -> tuple[Array, Array]:
     """Distances above `level` (n,) and P(level reached within `horizon`) from there, (K, n).
 
-    kappa 1/h, theta bps, variance bps^2/h, all (K,); `mixes`: chain over a quarter and half of a
+    kappa 1/h, drift = kappa theta bps/h, variance bps^2/h, all (K,); `mixes`: chain over a quarter and half of a
     step of horizon / steps (identities hold the regime); reach bps: farthest distance needed.
-    From below: pass -theta and -level.
+    From below: pass -drift and -level.
     """
     spread = math.sqrt(float(np.max(variance)) * horizon)
     smallest = math.sqrt(max(float(np.min(variance)), 1e-12 * float(np.max(variance))) * horizon)
@@ -142,7 +142,7 @@ def hit_probability(
     grid = grid_beyond(far, min(smallest, far), points)
     out = np.empty((len(kappa), points))
     _march(
-        grid, np.ascontiguousarray(kappa, dtype=float), np.asarray(theta - level, dtype=float),
+        grid, np.ascontiguousarray(kappa, dtype=float), np.asarray(drift - kappa * level, dtype=float),
         np.ascontiguousarray(variance, dtype=float), mixes[0], mixes[1], horizon, steps, out,
     )  # fmt: skip
     return grid, np.clip(out, 0.0, 1.0)
@@ -180,7 +180,14 @@ def _expected_outside(weights, mean, sd, level, grid, table, nodes, node_weights
 
 
 def no_return(
-    weights: Array, mean: Array, sd: Array, level: float, grid: Array, table: Array, out: Array, order: int = 9
+    weights: Array,
+    mean: Array,
+    sd: Array,
+    level: float,
+    grid: Array,
+    table: Array,
+    out: Array,
+    order: int = 9,
 ) -> None:
     """Adds P(x above `level` and not back within the horizon) by time and regime to `out` (n, K).
 

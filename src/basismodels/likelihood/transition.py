@@ -3,7 +3,7 @@
 An Ornstein-Uhlenbeck step of length dt with drift a - kappa x, a = kappa theta, is
 
     x(t + dt) = phi x(t) + c + Normal(0, v),
-    phi = exp(-kappa dt),  c = theta (1 - phi),  v = sigma^2 (1 - exp(-2 kappa dt)) / (2 kappa),
+    phi = exp(-kappa dt),  c = a (1 - phi) / kappa,  v = sigma^2 (1 - exp(-2 kappa dt)) / (2 kappa),
 
 valid by continuation for kappa = 0 and kappa < 0 (Uhlenbeck & Ornstein 1930).
 """
@@ -33,23 +33,24 @@ def decay_ratio_slope(u: Array) -> Array:
     return np.where(near, series, exact)
 
 
-def ou_step(kappa: Array, theta: Array, variance: Array, dt: Array) -> tuple[Array, Array, Array]:
-    """Step coefficients (phi, c, v) of OU, each (m, K).
+def ou_step(kappa: Array, drift: Array, variance: Array, dt: Array) -> tuple[Array, Array, Array]:
+    """Step coefficients (phi, c, v) of OU with drift a - kappa x, each (m, K).
 
-    `kappa` 1/h, `theta` bps, `variance` = sigma^2 in bps^2/h, all (m, K); `dt` hours (m, 1).
+    `kappa` 1/h, `drift` = a = kappa theta in bps/h, `variance` = sigma^2 in bps^2/h, all (m, K);
+    `dt` hours (m, 1).
     """
     u = kappa * dt
-    return np.exp(-u), -theta * np.expm1(-u), variance * dt * decay_ratio(2.0 * u)
+    return np.exp(-u), drift * dt * decay_ratio(u), variance * dt * decay_ratio(2.0 * u)
 
 
 def ou_step_adjoint(
-    kappa: Array, theta: Array, variance: Array, dt: Array, phi: Array, c: Array, v: Array
+    kappa: Array, drift: Array, variance: Array, dt: Array, phi: Array, c: Array, v: Array
 ) -> tuple[Array, Array, Array]:
-    """Derivatives with respect to (kappa, theta, variance) from those with respect to (phi, c, v)."""
+    """Derivatives with respect to (kappa, drift, variance) from those with respect to (phi, c, v)."""
     u = kappa * dt
-    decay = np.exp(-u)
-    d_kappa = dt * decay * (theta * c - phi) + v * variance * 2.0 * dt * dt * decay_ratio_slope(2.0 * u)
-    return d_kappa, -c * np.expm1(-u), v * dt * decay_ratio(2.0 * u)
+    d_kappa = -dt * np.exp(-u) * phi + c * drift * dt * dt * decay_ratio_slope(u)
+    d_kappa += v * variance * 2.0 * dt * dt * decay_ratio_slope(2.0 * u)
+    return d_kappa, c * dt * decay_ratio(u), v * dt * decay_ratio(2.0 * u)
 
 
 def generator(rates: Array) -> Array:
