@@ -19,6 +19,7 @@ PRESETS: dict[str, Callable[[], Model]] = {
     "ou-noise": lambda: OU() + Noise(),
     "two-factor": lambda: OU() + SlowOU() + Noise(),
     "switching-ou": lambda: Switching(OU(), regimes=2),
+    "switching-level": lambda: Switching(OU() + Noise(), regimes=2, varies=("kappa", "theta", "sigma", "tau")),
     "switching-two-factor": lambda: Switching(OU() + SlowOU() + Noise(), regimes=2),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,23 +33,25 @@ class Forecast:
 
     def quantile(self, probabilities: tuple[float, ...] = (0.025, 0.25, 0.5, 0.75, 0.975)) -> pd.DataFrame:
         """Quantiles of the basis in bps, one row an hour ahead."""
-        rows = [[self._one(i, p) for p in probabilities] for i in range(len(self.hours))]
-        return pd.DataFrame(rows, index=pd.Index(self.hours, name="hours_ahead"), columns=list(probabilities))
+        columns = {p: self._one(p) for p in probabilities}
+        return pd.DataFrame(columns, index=pd.Index(self.hours, name="hours_ahead"))
 
-    def _one(self, i: int, p: float) -> float:
-        from scipy.optimize import brentq
-
+    def _one(self, p: float) -> Array:
+        """One quantile at every step ahead, by bisection."""
         if not 0.0 < p < 1.0:
             raise ModelError(f"a quantile's probability lies between 0 and 1, got {p!r}")
-        low = float((self.mean[i] - 12.0 * self.sd[i]).min())
-        high = float((self.mean[i] + 12.0 * self.sd[i]).max())
-        return float(brentq(lambda v: float(self.cdf(v)[i]) - p, low, high, xtol=1e-10))
+        low, high = (self.mean - 12.0 * self.sd).min(axis=1), (self.mean + 12.0 * self.sd).max(axis=1)
+        for _ in range(80):
+            middle = 0.5 * (low + high)
+            below = self.cdf(middle) < p
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return np.asarray(0.5 * (low + high))
 
-    def cdf(self, value: float) -> Array:
-        """P(basis <= value) at each step ahead, (h,)."""
+    def cdf(self, value: float | Array) -> Array:
+        """P(basis <= value) at each step ahead, (h,); one value in bps, or one a step."""
         from scipy.stats import norm
 
-        return np.asarray((self.weights * norm.cdf((value - self.mean) / self.sd)).sum(axis=1))
+        return np.asarray((self.weights * norm.cdf((np.reshape(value, (-1, 1)) - self.mean) / self.sd)).sum(axis=1))
 
     def log_density(self, values: Array) -> Array:
         """Log density in nats of one value (bps) per step ahead, (h,)."""
@@ -87,12 +90,13 @@ def forecast(fit: Fit, horizon: float = 24.0) -> Forecast:
     means: list[Array] = []
     sds: list[Array] = []
     for _ in range(count):
-        p, m, v = _advance(p, m, v, step)
-        for parts, value in zip((weights, means, sds), _observed(p, m, v, step), strict=True):
-            parts.append(value)
+        parts = _parts(p, m, v, step)
+        for kept, value in zip((weights, means, sds), _observed(parts, step), strict=True):
+            kept.append(value)
+        p, m, v = _merged(parts)
     hours = spacing * np.arange(1, count + 1, dtype=np.float64)
     share = np.array(weights)
-    regimes = share.reshape(count, layout.regimes, -1).sum(axis=2)
+    regimes = share.reshape(count, layout.regimes, layout.regimes, -1).sum(axis=(1, 3))
     frame = pd.DataFrame(regimes, index=pd.Index(hours, name="hours_ahead"))
     return Forecast(hours, share, np.array(means), np.array(sds), frame)
 
@@ -108,26 +112,44 @@ def _ahead(fit: Fit, spacing: float) -> Steps:
     return assemble.steps_of(ahead, assemble.natural(ahead, fit.x))
 
 
-def _advance(p: Array, m: Array, v: Array, s: Steps) -> tuple[Array, Array, Array]:
-    """One step of the mixture: weights (K,), means (K, 2), variances (K, 3)."""
-    joint = p[:, None] * s.p[0]
-    ahead = joint.sum(axis=0)
-    back = joint / np.maximum(ahead, 1e-300)
-    phi, rho = s.phi[0], s.rho[0]
-    x = m[:, 0][:, None] * phi + s.c[0]
-    l = np.broadcast_to((rho * m[:, 1])[:, None], x.shape)
-    a = phi**2 * v[:, 0][:, None] + s.v[0]
-    b = phi * rho * v[:, 1][:, None]
-    d = np.broadcast_to((rho**2 * v[:, 2])[:, None], x.shape) + s.w[0]
-    mx, ml = (back * x).sum(axis=0), (back * l).sum(axis=0)
-    ex, el = x - mx, l - ml
-    var = [(back * part).sum(axis=0) for part in (a + ex**2, b + ex * el, d + el**2)]
-    return ahead, np.stack([mx, ml], axis=1), np.stack(var, axis=1)
+class _Parts(NamedTuple):
+    """One Gaussian per pair of regimes, from j to k: weights, means and variances of (x, l), all (K, K)."""
+
+    p: Array
+    x: Array
+    l: Array
+    a: Array
+    b: Array
+    d: Array
 
 
-def _observed(p: Array, m: Array, v: Array, s: Steps) -> tuple[Array, Array, Array]:
-    """Mixture of the observed basis: one part per regime and part of the noise."""
-    spread = v[:, 0] + 2.0 * v[:, 1] + v[:, 2]
-    weights = p[:, None] * s.share[0]
-    mean = np.broadcast_to(m.sum(axis=1)[:, None], weights.shape)
-    return weights.ravel(), mean.ravel(), np.sqrt(spread[:, None] + s.tau2[0]).ravel()
+def _parts(p: Array, m: Array, v: Array, s: Steps) -> _Parts:
+    """The mixture one step on, before it is merged."""
+    phi, rho, joint = s.phi[0], s.rho[0], p[:, None] * s.p[0]
+    level, wander = (rho * m[:, 1])[:, None], (rho**2 * v[:, 2] + s.w[0])[:, None]
+    return _Parts(
+        p=joint,
+        x=m[:, 0][:, None] * phi + s.c[0],
+        l=np.broadcast_to(level, joint.shape),
+        a=phi**2 * v[:, 0][:, None] + s.v[0],
+        b=phi * rho * v[:, 1][:, None],
+        d=np.broadcast_to(wander, joint.shape),
+    )
+
+
+def _merged(parts: _Parts) -> tuple[Array, Array, Array]:
+    """Weights (K,), means (K, 2) and variances (K, 3): one Gaussian a regime with the moments of all into it."""
+    ahead = parts.p.sum(axis=0)
+    back = parts.p / np.maximum(ahead, 1e-300)
+    mx, ml = (back * parts.x).sum(axis=0), (back * parts.l).sum(axis=0)
+    ex, el = parts.x - mx, parts.l - ml
+    spread = (parts.a + ex**2, parts.b + ex * el, parts.d + el**2)
+    return ahead, np.stack([mx, ml], axis=1), np.stack([(back * one).sum(axis=0) for one in spread], axis=1)
+
+
+def _observed(parts: _Parts, s: Steps) -> tuple[Array, Array, Array]:
+    """Mixture of the observed basis: one Gaussian per pair of regimes and part of the noise."""
+    weights = parts.p[:, :, None] * s.share[0]
+    mean = np.broadcast_to((parts.x + parts.l)[:, :, None], weights.shape)
+    spread = (parts.a + 2.0 * parts.b + parts.d)[:, :, None] + s.tau2[0]
+    return weights.ravel(), mean.ravel(), np.sqrt(spread).ravel()

@@ -21,6 +21,7 @@ def diagnose(
     """Everything to know about a fit, the fatal first."""
     found = [
         *_information(problem, cov, x, box),
+        *_vague(problem, cov),
         *_bounds(problem, x, box),
         *_search(problem, optima),
         *_speeds(problem, x),
@@ -40,6 +41,20 @@ def _information(problem: Problem, cov: Array, x: Array, box: Array) -> list[Dia
         return []
     text = "the information matrix is not positive definite: some direction is flat, and no standard error is given"
     return [Diagnostic("flat", text, fatal=True)]
+
+
+_NEEDED = ("kappa", "sigma", "tau", "slow.kappa", "slow.sigma")
+_VAGUE = 4.0
+
+
+def _vague(problem: Problem, cov: Array) -> list[Diagnostic]:
+    """Positive parameters whose standard error on the log scale says nothing of their size."""
+    found = []
+    for i, c in enumerate(problem.spec.coefficients):
+        if c.link == "log" and c.column == INTERCEPT and c.param in _NEEDED and cov[i, i] > _VAGUE**2:
+            text = f"{c.name} is not determined: its standard error on the log scale is {np.sqrt(cov[i, i]):.3g}"
+            found.append(Diagnostic("flat", text, fatal=True))
+    return found
 
 
 def _bounds(problem: Problem, x: Array, box: Array) -> list[Diagnostic]:

@@ -1,0 +1,105 @@
+"""Half-lives: by their definition, by limits, and with an upper end that may be infinite."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import basismodels as bm
+from basismodels.estimands.convergence import total_half_life
+from basismodels.problem import bind
+
+
+def hours(n):
+    return pd.date_range("2024-01-01", periods=n, freq="h", tz="UTC")
+
+
+@pytest.fixture(scope="module")
+def walk():
+    """A random walk: no reversion to be found."""
+    return bm.BasisSeries.from_basis(hours(400), np.cumsum(np.random.default_rng(4).standard_normal(400)))
+
+
+def test_a_random_walk_has_an_infinite_upper_limit(walk):
+    total, part = bm.half_life(bm.fit(bm.OU(), walk), method="profile")
+    assert math.isinf(part.upper)
+    assert math.isfinite(part.lower)
+    assert total.component == "total"
+    assert "inf" in str(part)
+
+
+def test_one_component_is_its_own_total(walk):
+    fit = bm.fit(bm.OU(), walk)
+    total, part = bm.half_life(fit, method="wald")
+    assert total.value == part.value == pytest.approx(math.log(2) / fit.params["kappa"])
+
+
+def test_the_combined_half_life_is_where_half_the_autocovariance_is_gone():
+    data = bm.BasisSeries.from_basis(hours(50), np.arange(50) % 2.0)
+    problem = bind(bm.OU() + bm.SlowOU(), data)
+    kappa, sigma, slow, vol = 0.6, 2.0, 0.01, 0.25
+    x = problem.spec.to_free(
+        np.array(
+            [
+                {"kappa": kappa, "theta": 0.0, "sigma": sigma, "slow.kappa": slow, "slow.sigma": vol}[n]
+                for n in problem.spec.names
+            ]
+        )
+    )
+    h = total_half_life(problem, x)
+    fast, wander = sigma**2 / (2 * kappa), vol**2 / (2 * slow)
+    left = (fast * math.exp(-kappa * h) + wander * math.exp(-slow * h)) / (fast + wander)
+    assert left == pytest.approx(0.5, abs=1e-9)
+
+
+def test_twin_regimes_converge_as_one():
+    data = bm.BasisSeries.from_basis(hours(50), np.arange(50) % 2.0)
+    problem = bind(bm.Switching(bm.OU()), data)
+    values = {
+        "kappa[0]": 0.3,
+        "kappa[1]": 0.3,
+        "theta": 1.0,
+        "sigma[0]": 1.0,
+        "sigma[1]": 3.0,
+        "q[0->1]": 0.1,
+        "q[1->0]": 0.2,
+    }
+    x = problem.spec.to_free(np.array([values[n] for n in problem.spec.names]))
+    assert total_half_life(problem, x) == pytest.approx(math.log(2) / 0.3, rel=1e-9)
+
+
+def test_speed_is_read_at_given_covariates():
+    rng = np.random.default_rng(2)
+    z = pd.DataFrame({"z": np.repeat([0.0, 1.0], 1000)}, index=hours(2000))
+    shape = bm.BasisSeries.from_basis(hours(2000), np.arange(2000) % 2.0, covariates=z)
+    truth = {"kappa": 0.1, "kappa:z": 1.5, "theta": 0.0, "sigma": 1.0}
+    data = bm.simulate(bm.OU(kappa="1 + z"), truth, shape, rng=rng)
+    fit = bm.fit(bm.OU(kappa="1 + z"), data)
+    slow, fast = (bm.half_life(fit, at={"z": v})[0] for v in (0.0, 1.0))
+    assert slow.value == pytest.approx(math.log(2) / fit.params["kappa"])
+    assert fast.value == pytest.approx(math.log(2) / (fit.params["kappa"] * math.exp(fit.params["kappa:z"])))
+    assert slow.lower < math.log(2) / 0.1 < slow.upper
+    assert fast.lower < math.log(2) / (0.1 * math.exp(1.5)) < fast.upper
+    with pytest.raises(bm.ModelError, match="nope"):
+        bm.half_life(fit, at={"nope": 1.0})
+
+
+def test_unknown_method_and_level_are_refused(walk):
+    fit = bm.fit(bm.OU(), walk)
+    with pytest.raises(bm.ModelError, match="there are"):
+        bm.half_life(fit, method="magic")
+    with pytest.raises(bm.ModelError, match="level"):
+        bm.half_life(fit, level=1.0)
+
+
+def test_stationary_sd_and_shares():
+    from basismodels.estimands.convergence import shares, stationary_sd
+
+    fit = bm.fit(bm.preset("two-factor"), bm.load_example(end="2024-03-10"))
+    p = fit.params
+    fast, slow = p["sigma"] ** 2 / (2 * p["kappa"]), p["slow.sigma"] ** 2 / (2 * p["slow.kappa"])
+    assert stationary_sd(fit) == pytest.approx(math.sqrt(fast + slow))
+    assert shares(fit)["slow"] == pytest.approx(slow / (fast + slow))

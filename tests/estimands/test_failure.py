@@ -1,0 +1,96 @@
+"""The failure probability: its definition, its doubt, its refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import basismodels as bm
+
+
+def hours(n):
+    return pd.date_range("2024-01-01", periods=n, freq="h", tz="UTC")
+
+
+@pytest.fixture(scope="module")
+def calm():
+    """Two regimes that both converge."""
+    values = {
+        "kappa[0]": 0.5,
+        "kappa[1]": 0.2,
+        "theta": 0.0,
+        "sigma[0]": 0.6,
+        "sigma[1]": 2.5,
+        "q[0->1]": 0.01,
+        "q[1->0]": 0.1,
+    }
+    data = bm.simulate(bm.Switching(bm.OU()), values, hours(1500), rng=4)
+    return bm.fit(bm.Switching(bm.OU()), data, starts=4)
+
+
+@pytest.fixture(scope="module")
+def failing():
+    fit = bm.fit(bm.Switching(bm.OU()), bm.load_example(), starts=4)
+    return fit, bm.failure_probability(fit, draws=40, rng=1)
+
+
+def test_no_failure_regime_is_a_valid_answer_with_a_bound(calm):
+    frame = bm.failure_probability(calm, draws=40, rng=1)
+    assert (frame["filtered"] == 0).all()
+    assert frame["filtered_upper"].max() < 0.2
+    assert not bm.failure_regimes(calm, draws=40)["fails"].any()
+
+
+def test_the_frame_has_the_promised_columns_and_ordered_limits(failing):
+    _, frame = failing
+    assert list(frame.columns) == [
+        "filtered", "filtered_lower", "filtered_upper", "smoothed", "smoothed_lower", "smoothed_upper",
+    ]  # fmt: skip
+    assert (frame["filtered_lower"] <= frame["filtered_upper"]).all()
+    assert frame.to_numpy().min() >= 0.0
+    assert frame.to_numpy().max() <= 1.0 + 1e-12
+
+
+def test_doubt_about_which_regime_fails_is_shown(failing):
+    table = bm.failure_regimes(failing[0], draws=40, rng=1)
+    assert list(table.columns) == ["phi", "fails", "probability_fails", "share_of_time", "flags"]
+    assert table["fails"].tolist() == [False, True]
+    assert table.loc[1, "probability_fails"] > 0.9
+
+
+def test_the_same_seed_gives_the_same_band(failing):
+    fit, frame = failing
+    again = bm.failure_probability(fit, draws=40, rng=1)
+    pd.testing.assert_frame_equal(frame, again)
+
+
+def test_labels_do_not_depend_on_the_criterion(failing):
+    fit, _ = failing
+    before = fit.params.copy()
+    bm.failure_probability(fit, horizon=1.0, band=200.0, draws=5)
+    pd.testing.assert_series_equal(fit.params, before)
+    assert fit.params["sigma[0]"] < fit.params["sigma[1]"]
+
+
+def test_a_displaced_target_turns_a_calm_regime_into_failure(calm):
+    table = bm.failure_regimes(calm, target=80.0, draws=5)
+    assert table["fails"].all()
+    assert table["flags"].str.contains("displaced").all()
+
+
+def test_without_draws_the_limits_are_missing_and_the_reason_is_given():
+    y = np.random.default_rng(1).standard_normal(300)
+    data = bm.BasisSeries.from_basis(hours(300), y)
+    fit = bm.fit(bm.OU() + bm.Noise(), data)
+    assert not np.all(np.isfinite(fit.cov))
+    frame = bm.failure_probability(fit, draws=5)
+    assert frame["filtered_lower"].isna().all()
+    assert "bm.bootstrap" in frame.attrs["note"]
+
+
+def test_a_bootstrap_serves_where_normal_draws_do_not():
+    y = np.random.default_rng(1).standard_normal(300)
+    fit = bm.fit(bm.OU() + bm.Noise(), bm.BasisSeries.from_basis(hours(300), y))
+    frame = bm.failure_probability(bm.bootstrap(fit, 10, rng=1), draws=10)
+    assert frame["filtered_upper"].notna().all()

@@ -1,0 +1,123 @@
+"""Model algebra, formulas, registered models and expressions."""
+
+from __future__ import annotations
+
+import pytest
+
+import basismodels as bm
+from basismodels.presets import PRESETS, split_models
+from basismodels.problem import bind
+
+
+@pytest.fixture(scope="module")
+def data():
+    return bm.load_example(end="2024-01-20")
+
+
+def names(model, data, **how):
+    return bind(model, data, **how).spec.names
+
+
+def test_parameter_names_and_units(data):
+    spec = bind(bm.OU() + bm.SlowOU() + bm.Noise(), data).spec
+    assert spec.names == ["kappa", "theta", "sigma", "slow.kappa", "slow.sigma", "tau"]
+    units = ["1/h", "bps", "bps/sqrt(h)", "1/h", "bps/sqrt(h)", "bps"]
+    assert [c.unit for c in spec.coefficients] == units
+
+
+def test_regimes_put_the_label_in_brackets_and_slopes_after_a_colon(data):
+    model = bm.Switching(
+        bm.OU(kappa="1 + funding"), regimes=2, varies=("kappa:funding", "sigma"), transition="1 + funding"
+    )
+    found = names(model, data)
+    assert found == [
+        "kappa", "kappa[0]:funding", "kappa[1]:funding", "theta", "sigma[0]", "sigma[1]",
+        "q[0->1]", "q[1->0]", "q[0->1]:funding", "q[1->0]:funding",
+    ]  # fmt: skip
+
+
+def test_a_number_fixes_a_parameter_and_kappa_zero_drops_the_level(data):
+    assert names(bm.OU(kappa=0), data) == ["sigma"]
+    assert names(bm.OU(theta=0.0) + bm.Noise(tau=0.5), data) == ["kappa", "sigma"]
+
+
+def test_tau_switches_only_where_there_is_noise(data):
+    assert "tau[1]" in names(bm.Switching(bm.OU() + bm.Noise()), data)
+    assert bm.Switching(bm.OU()).varies == ("kappa", "sigma")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_registered_model_reads_back_from_its_own_repr(name):
+    model = bm.preset(name)
+    assert bm.parse_model(repr(model)) == model
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('true')", "OU().__class__", "[OU() for _ in 'a']", "lambda: OU()", "OU() * 2",
+        "OU(kappa=open('x'))", "Nope()", "OU(", "", "1", "'ou'", "OU(banana='1')", "Switching(OU(), regimes=9)",
+    ],
+)  # fmt: skip
+def test_an_expression_outside_the_white_list_is_refused(text):
+    with pytest.raises(bm.ModelError):
+        bm.parse_model(text)
+
+
+def test_models_are_split_at_commas_outside_brackets():
+    text = "ou, Switching(OU() + Noise(), regimes=2, varies=('kappa', 'sigma')),two-factor"
+    assert split_models(text) == ["ou", "Switching(OU() + Noise(), regimes=2, varies=('kappa', 'sigma'))", "two-factor"]
+
+
+@pytest.mark.parametrize(
+    ("build", "word"),
+    [
+        (lambda: bm.OU() + bm.OU(), "once"),
+        (lambda: bm.Switching(bm.Noise()), "OU component"),
+        (lambda: bm.Switching(bm.Switching(bm.OU())), "again"),
+        (lambda: bm.Switching(bm.OU(), regimes=1), "from 2 to"),
+        (lambda: bm.Switching(bm.OU(), varies="lambda"), "varies"),
+        (lambda: bm.Switching(bm.OU(), chain_start="random"), "chain_start"),
+        (lambda: bm.Switching(bm.OU(), max_step=-1.0), "max_step"),
+        (lambda: bm.Switching(bm.OU()) + bm.Noise(), "inside"),
+    ],
+)
+def test_models_that_make_no_sense_are_refused_with_a_reason(build, word):
+    with pytest.raises(bm.ModelError, match=word):
+        build()
+
+
+def test_an_absent_column_is_named_with_what_there_is(data):
+    with pytest.raises(bm.ModelError, match=r"open_interest.*covariates=") as caught:
+        bm.fit(bm.OU(kappa="1 + open_interest"), data)
+    assert caught.value.rows == ("open_interest",)
+    assert "funding" in str(caught.value)
+
+
+def test_a_broken_formula_is_refused(data):
+    with pytest.raises(bm.ModelError, match="does not work"):
+        bm.fit(bm.OU(kappa="1 + + * ("), data)
+
+
+def test_fewer_points_than_parameters(data):
+    few = bm.BasisSeries.from_basis(data.time[:5], data.basis[:5])
+    with pytest.raises(bm.DataError, match="5 observations for 6 parameters"):
+        bm.fit(bm.preset("two-factor"), few)
+
+
+def test_covariates_are_those_known_at_the_steps_start(data):
+    problem = bind(bm.OU(kappa="1 + funding"), data)
+    values = problem.layout.design["kappa"][problem.layout.row, 1]
+    funding = data.frame()["funding"].to_numpy()[problem.first :]
+    assert (values[1:] == funding[:-1]).all()
+
+
+def test_long_steps_of_a_switching_model_are_split_and_said(data):
+    keep = [i for i in range(data.n) if not 50 <= i < 55]
+    gappy = bm.BasisSeries.from_basis(data.time[keep], data.basis[keep])
+    problem = bind(bm.Switching(bm.OU()), gappy)
+    assert len(problem.layout.y) == data.n
+    assert "5 missing rows inserted" in problem.notes[0]
+    whole = bind(bm.Switching(bm.OU(), max_step=100.0), gappy)
+    assert len(whole.layout.y) == len(keep)
+    assert whole.engine.name == "hamilton"
