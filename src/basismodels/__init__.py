@@ -35,6 +35,7 @@ _HOMES = {
     "inference.bootstrap": ("bootstrap",),
     "inference.simulate": ("simulate",),
     "inference.draws": ("draws_of",),
+    "inference.online": ("update",),
     "inference.particle": ("particle_loglik",),
     "estimands.convergence": ("half_life", "stationary_sd"),
     "estimands.passage": ("convergence_probability", "inside_probability"),
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from basismodels.inference.draws import draws_of as draws_of
     from basismodels.inference.intervals import conf_int as conf_int
     from basismodels.inference.mle import fit as fit
+    from basismodels.inference.online import update as update
     from basismodels.inference.particle import particle_loglik as particle_loglik
     from basismodels.inference.simulate import simulate as simulate
     from basismodels.model import Model as Model

@@ -82,7 +82,8 @@ def objective(engine: Engine, layout: Layout) -> Objective:
 
     def negative(x: Array) -> tuple[float, Array]:
         try:
-            value, gradient = engine.loglik_grad(layout, x)
+            with np.errstate(all="ignore"):
+                value, gradient = engine.loglik_grad(layout, x)
         except np.linalg.LinAlgError:
             return np.inf, np.zeros(len(x))
         if not (np.isfinite(value) and np.all(np.isfinite(gradient))):

@@ -6,6 +6,7 @@ number, for each. A model is a sum of components, in one regime or several.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
@@ -33,9 +34,7 @@ class Component:
         return {param.name: getattr(self, attribute) for attribute, param in self.params.items()}
 
     def __repr__(self) -> str:
-        shown = [
-            f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default
-        ]
+        shown = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
@@ -127,11 +126,22 @@ def design(name: str, formula: Formula, frame: pd.DataFrame) -> Design:
     try:
         parsed = formulaic.Formula(formula)
         _require_columns(name, formula, parsed, frame)
-        matrix = parsed.get_model_matrix(frame, na_action="ignore", output="pandas")
+        first = _first_known(formula, frame)
+        matrix = parsed.get_model_matrix(frame.iloc[first:], na_action="ignore", output="pandas")
     except (FormulaicError, SyntaxError, NameError, TypeError) as error:
         raise ModelError(f"the formula {name}={formula!r} does not work: {error}") from error
     columns = tuple(str(column) for column in matrix.columns)
-    return Design(columns, np.asarray(matrix, dtype=float), matrix.model_spec)
+    values = np.full((len(frame), len(columns)), np.nan)
+    values[first:] = np.asarray(matrix, dtype=float)
+    return Design(columns, values, matrix.model_spec)
+
+
+def _first_known(formula: str, frame: pd.DataFrame) -> int:
+    """First row from which every column the formula names is known, so that centring is not spoilt by rows before."""
+    words = set(re.findall(r"\w+", formula))
+    needed = [column for column in frame.columns if column in words]
+    known = frame[needed].notna().all(axis=1).to_numpy() if needed else np.ones(len(frame), dtype=bool)
+    return int(np.argmax(known)) if known.any() else 0
 
 
 def _require_columns(name: str, formula: str, parsed: object, frame: pd.DataFrame) -> None:

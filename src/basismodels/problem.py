@@ -105,6 +105,37 @@ def bind(
     return Problem(made, data, layout, spec, choose(layout), grid.place, first, initial, designs, notes)
 
 
+def continued(
+    problem: Problem, designs: dict[str, Design], last: pd.Timestamp, new: BasisSeries
+) -> tuple[Layout, NDArray[np.int64]]:
+    """Layout of rows that follow the last one of a problem, and the place of each among the internal rows.
+
+    `designs`: each formula over the last row and the new ones, in that order.
+    """
+    gaps = (new.time - new.time[0]) / np.timedelta64(1, "h")
+    first = (new.time[0] - last) / np.timedelta64(1, "h")
+    dt = np.diff(np.concatenate([[-first], np.asarray(gaps, dtype=float)]))
+    y = np.where(new.observed, new.basis, np.nan)
+    grid = _split(y, dt, np.arange(len(y)), _longest(problem))
+    count = len(grid.dt)
+    rows = {name: np.ascontiguousarray(designs[name].values[grid.known]) for name in designs}
+    layout = problem.layout._replace(
+        y=grid.y,
+        row=np.arange(count, dtype=np.int64),
+        dt=grid.dt,
+        design={name: rows.get(name, np.ones((count, 1))) for name in problem.layout.places},
+    )
+    return layout, grid.place
+
+
+def _longest(problem: Problem) -> float:
+    """Longest step in hours over which the regime is held."""
+    if problem.model.regimes == 1:
+        return np.inf
+    steps = np.diff(problem.data.hours[problem.first :])
+    return problem.model.max_step if problem.model.max_step is not None else float(np.median(steps))
+
+
 def _designs(model: Model, frame: pd.DataFrame) -> dict[str, Design]:
     made = {
         name: design(name, formula, frame) for name, formula in model.formulas().items() if isinstance(formula, str)
@@ -148,8 +179,13 @@ def _grid(model: Model, data: BasisSeries, first: int, mask: bool) -> Grid:
     if model.regimes == 1 or len(dt) < 2:
         return Grid(y, dt, before, np.arange(len(y)), ())
     limit = model.max_step if model.max_step is not None else float(np.median(dt[1:]))
+    return _split(y, dt, before, limit)
+
+
+def _split(y: Array, dt: Array, before: NDArray[np.int64], limit: float) -> Grid:
+    """Splits steps longer than `limit` hours by missing rows."""
     pieces = np.maximum(1, np.ceil(dt / limit - 1e-9)).astype(np.int64)
-    if pieces.sum() > _MOST_SPLITS * len(dt):
+    if pieces.sum() > _MOST_SPLITS * len(dt) + 1000:
         raise ModelError(
             f"steps of at most {limit:g} h would split {len(dt):,} rows into {pieces.sum():,}",
             remedy=f"Switching(..., max_step={float(np.max(dt)) / 4:g})",

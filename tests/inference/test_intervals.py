@@ -131,3 +131,13 @@ def test_compare_puts_fits_on_equal_terms():
     other = bm.fit(bm.OU(), bm.load_example(end="2024-02-09"))
     with pytest.raises(bm.ModelError, match="same data"):
         bm.compare({"a": a, "other": other})
+
+
+def test_the_interval_of_kappa_holds_the_conditional_maximum():
+
+    data = bm.load_example(end="2024-02-01")
+    for model in (bm.OU() + bm.Noise(), bm.preset("two-factor")):
+        fit = bm.fit(model, data)
+        conditional = bm.fit(model, data, initial="conditional")
+        lower, upper = kappa_interval(fit)
+        assert lower < conditional.params["kappa"] < upper

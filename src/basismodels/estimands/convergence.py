@@ -181,13 +181,14 @@ def total_half_life(problem: Problem, x: Array, at: Mapping[str, float] | None =
 
 
 def _half_time(flow: Array, second: Array, slow_kappa: float, slow: float) -> float:
-    from scipy.linalg import expm
+    """Where 1' expm(flow h) second + slow exp(-slow_kappa h) has fallen by half."""
     from scipy.optimize import brentq
 
     whole = float(second.sum()) + slow
+    rates, weights = _modes(flow, second)
 
     def gap(h: float) -> float:
-        return float((expm(flow * h) @ second).sum()) + slow * math.exp(-slow_kappa * h) - 0.5 * whole
+        return float((weights @ np.exp(rates * h)).real) + slow * math.exp(-slow_kappa * h) - 0.5 * whole
 
     high = 1.0
     while gap(high) > 0:
@@ -195,6 +196,16 @@ def _half_time(flow: Array, second: Array, slow_kappa: float, slow: float) -> fl
         if high > 1e9:
             return math.inf
     return float(brentq(gap, 0.0, high, xtol=1e-9, rtol=1e-12))
+
+
+def _modes(flow: Array, second: Array) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    """Exponents and weights of 1' expm(flow h) second; a defective matrix is nudged apart."""
+    rates, vectors = np.linalg.eig(flow)
+    if np.linalg.cond(vectors) > 1e8:
+        nudge = 1e-7 * np.abs(flow).max() * np.diag(np.arange(1.0, len(flow) + 1.0))
+        rates, vectors = np.linalg.eig(flow + nudge)
+    weights = vectors.sum(axis=0) * np.linalg.solve(vectors, second.astype(complex))
+    return rates.astype(complex), weights.astype(complex)
 
 
 def _total(fit: Fit, level: float, at: Mapping[str, float] | None) -> Estimate:

@@ -92,7 +92,8 @@ def failure_probability(
     `horizon` hours, `band` and `target` bps, `threshold` p*. Columns filtered,
     filtered_lower, filtered_upper, smoothed, smoothed_lower, smoothed_upper. The limits
     carry parameter uncertainty, including which regimes fail; where a fit has no draws
-    they are NaN and the frame's attrs["note"] says why.
+    they are NaN and the frame's attrs["note"] says why. attrs["draws"] counts the draws
+    in use and attrs["regimes"] holds the table of `failure_regimes`.
     """
     check_band(horizon, band)
     checked_level(level)
@@ -104,6 +105,8 @@ def failure_probability(
     except ModelError as error:
         frame.attrs["note"] = str(error)
         found = []
+    frame.attrs["draws"] = len(found)
+    frame.attrs["regimes"] = _table(fit, event, centre, found)
     for kind in ("filtered", "smoothed"):
         lower, upper = _limits([getattr(one, kind) for one in found], len(frame), level)
         frame[f"{kind}_lower"], frame[f"{kind}_upper"] = lower, upper
@@ -131,9 +134,13 @@ def failure_regimes(
     centre = failing(fit.problem, fit.x, event)
     try:
         found = _over_draws(fit, event, draws, rng)
-        doubt = np.mean([one.failing for one in found], axis=0)
     except ModelError:
-        doubt = np.full(len(centre.phi), np.nan)
+        found = []
+    return _table(fit, event, centre, found)
+
+
+def _table(fit: Fit, event: Event, centre: Failing, found: list[Failing]) -> pd.DataFrame:
+    doubt = np.mean([one.failing for one in found], axis=0) if found else np.full(len(centre.phi), np.nan)
     weights = fit.smoothed.p[fit.problem.place]
     return pd.DataFrame(
         {

@@ -75,5 +75,8 @@ def matched(problem: Problem, x: Array, weights: Array) -> Array:
     if problem.layout.regimes == 1:
         return x
     own = problem.engine.smooth(problem.layout, x).p
-    _, columns = linear_sum_assignment(-(weights.T @ own))
+    overlap = weights.T @ own
+    if not np.all(np.isfinite(overlap)):
+        return x
+    _, columns = linear_sum_assignment(-overlap)
     return permute(problem.spec, x, columns)

@@ -92,16 +92,9 @@ def kappa_interval(fit: Fit, level: float = 0.95) -> tuple[float, float]:
     if is_plain_ou(fit.problem):
         return _plain_ou(fit, z)
     bound = bind(fit.model, fit.data, initial="conditional", kappa_link="identity")
-    free = replace(fit, problem=bound, x=_to_identity(fit))
+    free = replace(fit, problem=bound, x=bound.spec.to_free(fit.params.to_numpy()))
     again = refit_from(free)
     return profile_interval(again, "kappa", level)
-
-
-def _to_identity(fit: Fit) -> Array:
-    x = fit.x.copy()
-    i = fit.problem.spec.position("kappa")
-    x[i] = math.exp(x[i])
-    return x
 
 
 def refit_from(fit: Fit) -> Fit:

@@ -1,0 +1,109 @@
+"""The filter continued over new rows, without fitting again and without the old ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from basismodels.errors import DataError
+from basismodels.likelihood import assemble, kim
+from basismodels.likelihood.kim import Filtered, Start
+from basismodels.model import Design, design_again
+from basismodels.problem import continued
+from basismodels.results import Fit
+from basismodels.series import BasisSeries
+
+Array = NDArray[np.float64]
+_CARRIED = ("funding_last", "funding")
+
+
+@dataclass(frozen=True, eq=False)
+class Online:
+    """The filter after the newest row, and what it said of the rows just added.
+
+    time (m,) of the new rows; filtered: their probabilities (m, K), moments and one-step log
+    densities; last: covariates known at the newest row; stamp: its time.
+    """
+
+    fit: Fit
+    time: pd.DatetimeIndex
+    filtered: Filtered
+    last: pd.DataFrame
+    state: tuple[Array, Array, Array]
+
+    @property
+    def stamp(self) -> pd.Timestamp:
+        """Time of the newest row."""
+        stamp: pd.Timestamp = self.last.index[-1]
+        return stamp
+
+    @property
+    def regimes(self) -> pd.DataFrame:
+        """Filtered probability of each regime at the new rows."""
+        return pd.DataFrame(self.filtered.p, index=self.time)
+
+    @property
+    def log_density(self) -> pd.Series[float]:
+        """One-step-ahead log density of the new rows in nats, NaN where missing."""
+        return pd.Series(self.filtered.log_density, index=self.time, name="log_density")
+
+
+def update(before: Fit | Online, new_data: BasisSeries) -> Online:
+    """Continue the filter of a fit over rows that follow its last one.
+
+    Parameters stay as fitted; the result equals filtering everything again, and costs
+    O(K^2) an observation. Hand the result back to go on. Errors: DataError where the new
+    rows do not follow the last one or lack a covariate.
+    """
+    now = before if isinstance(before, Online) else _at_end(before)
+    if new_data.time[0] <= now.stamp:
+        raise DataError(
+            f"new rows must follow {now.stamp}", rows=[str(t) for t in new_data.time[:3]],
+            remedy="new_data.cut(start=...)",
+        )  # fmt: skip
+    frame = _carried(now.last, new_data.frame())
+    problem = now.fit.problem
+    designs = {name: _again(made, frame) for name, made in problem.designs.items()}
+    layout, place = continued(problem, designs, now.stamp, new_data)
+    _known(designs, frame)
+    nat = assemble.natural(layout, now.fit.x)
+    p, mean, var = now.state
+    start = Start(p, mean, var, np.zeros(len(p)), 0.0)
+    found = kim.filter(layout.y, layout.row, assemble.steps_of(layout, nat), start)
+    state = (found.p[-1].copy(), found.mean[-1].copy(), found.var[-1].copy())
+    rows = Filtered(*(part[place] for part in found))
+    return Online(now.fit, new_data.time, rows, frame.iloc[[-1]], state)
+
+
+def _at_end(fit: Fit) -> Online:
+    found = fit.filtered
+    state = (found.p[-1].copy(), found.mean[-1].copy(), found.var[-1].copy())
+    none = Filtered(*(part[:0] for part in found))
+    return Online(fit, fit.data.time[:0], none, fit.data.frame().iloc[[-1]], state)
+
+
+def _carried(last: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """The last row and the new ones; funding in force is carried over until the next settlement."""
+    frame = pd.concat([last.reindex(columns=new.columns.union(last.columns)), new])
+    for column in _CARRIED:
+        if column in frame:
+            frame[column] = frame[column].ffill()
+    return frame
+
+
+def _again(made: Design, frame: pd.DataFrame) -> Design:
+    return replace(made, values=design_again(made, frame))
+
+
+def _known(designs: dict[str, Design], frame: pd.DataFrame) -> None:
+    for made in designs.values():
+        holes = ~np.isfinite(made.values[:-1]).all(axis=1)
+        if holes.any():
+            raise DataError(
+                f"a covariate among {', '.join(made.columns)} is missing in the new rows",
+                rows=[str(t) for t in frame.index[:-1][holes]],
+                remedy="pass the same covariates= as to the fit",
+            )

@@ -1,0 +1,72 @@
+"""The continued filter equals filtering everything again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import basismodels as bm
+from basismodels.problem import bind
+
+MODELS = {
+    "ou": bm.OU(),
+    "two-factor": bm.preset("two-factor"),
+    "funding": bm.OU(kappa="1 + funding") + bm.Noise(),
+    "switching": bm.Switching(bm.OU()),
+    "switching-noise": bm.Switching(bm.OU(theta="1 + funding") + bm.Noise(), transition="1 + funding"),
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    whole = bm.load_example(end="2024-02-20")
+    keep = np.ones(whole.n, dtype=bool)
+    keep[1000:1003] = False
+    keep[900] = False
+    basis = np.where(np.arange(whole.n) % 97 == 5, np.nan, whole.basis)
+    rate = whole.settlements["rate"]
+    return bm.BasisSeries.from_basis(whole.time[keep], basis[keep], funding=rate)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_update_equals_refiltering(name, data):
+    old, new = data.cut(end="2024-02-09"), data.cut(start="2024-02-10")
+    fit = bm.fit(MODELS[name], old, starts=2)
+    again = replace(fit, problem=bind(fit.model, data))
+    first = bm.update(fit, new.cut(end="2024-02-13"))
+    second = bm.update(first, new.cut(start="2024-02-14"))
+    p = np.vstack([first.filtered.p, second.filtered.p])
+    whole = again.filtered
+    place = again.problem.place[-len(p) :]
+    np.testing.assert_allclose(p, whole.p[place], atol=1e-12)
+    density = np.concatenate([first.log_density, second.log_density])
+    np.testing.assert_allclose(density, whole.log_density[place], atol=1e-10)
+
+
+def test_one_row_at_a_time_is_the_same(data):
+    old, new = data.cut(end="2024-02-17"), data.cut(start="2024-02-18", end="2024-02-18")
+    fit = bm.fit(MODELS["switching"], old, starts=2)
+    at_once = bm.update(fit, new)
+    now = fit
+    for stamp in new.time:
+        now = bm.update(now, new.cut(start=stamp, end=stamp))
+    np.testing.assert_allclose(now.filtered.p[-1], at_once.filtered.p[-1], atol=1e-12)
+
+
+def test_rows_that_do_not_follow_are_refused(data):
+    fit = bm.fit(bm.OU(), data.cut(end="2024-02-09"))
+    with pytest.raises(bm.DataError, match="must follow"):
+        bm.update(fit, data.cut(start="2024-02-05"))
+
+
+def test_a_centred_covariate_keeps_the_centre_of_the_fit(data):
+    z = pd.DataFrame({"z": 3.0 + np.random.default_rng(1).standard_normal(data.n)}, index=data.time)
+    whole = bm.BasisSeries.from_basis(data.time, data.basis, covariates=z)
+    old, new = whole.cut(end="2024-02-09"), whole.cut(start="2024-02-10")
+    plain, centred = bm.fit(bm.OU(theta="1 + z"), old), bm.fit(bm.OU(theta="1 + center(z)"), old)
+    assert centred.llf == pytest.approx(plain.llf, abs=1e-4)
+    a, b = (bm.update(fit, new).log_density.to_numpy() for fit in (plain, centred))
+    np.testing.assert_allclose(a, b, atol=1e-3)
