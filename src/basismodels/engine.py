@@ -40,9 +40,9 @@ class Engine:
 
     def loglik_grad(self, layout: Layout, x: Array) -> tuple[float, Array]:
         """Log likelihood and its exact gradient (p,)."""
-        steps, start = assemble.coefficients(layout, x)
-        value, bars, start_bars = self.kernel.loglik_grad(layout.y, layout.row, steps, start)
-        return float(value), assemble.adjoint(layout, x, bars, start_bars)
+        at = assemble.bound(layout, x)
+        value, bars, start_bars = self.kernel.loglik_grad(layout.y, layout.row, at.steps, at.start)
+        return float(value), assemble.adjoint(layout, x, at, bars, start_bars)
 
     def filter(self, layout: Layout, x: Array) -> Filtered:
         """Filtered probabilities, moments and one-step log densities."""

@@ -107,11 +107,30 @@ def candidates(problem: Problem, count: int, rng: np.random.Generator) -> list[A
     first = _laid_out(problem, size)
     out = []
     for i in range(count):
-        x = first[i % len(first)].copy()
-        if i >= len(first):
-            x += rng.normal(size=len(x)) * _spread(problem, x, size)
+        if i < len(first):
+            x = first[i]
+        elif problem.layout.regimes > 1 and (i - len(first)) % 2:
+            x = _flicker(problem, size, rng)
+        else:
+            x = first[i % len(first)] + rng.normal(size=len(first[0])) * _spread(problem, first[i % len(first)], size)
         out.append(np.clip(x, box[:, 0] + 1e-9, box[:, 1] - 1e-9))
     return out
+
+
+def _flicker(problem: Problem, size: Scales, rng: np.random.Generator) -> Array:
+    """A start whose regimes come and go: single steps grouped by a random cut of the plain model's residuals."""
+    y, dt = observed(problem)
+    regimes = problem.layout.regimes
+    decay = np.exp(-size.kappa * dt)
+    residual = (y[1:] - size.theta - decay * (y[:-1] - size.theta)) / np.sqrt(dt)
+    score = np.abs(residual) if rng.random() < 0.5 else residual
+    cuts = np.quantile(score, np.cumsum(rng.dirichlet(np.full(regimes, 3.0)))[:-1])
+    groups = np.searchsorted(cuts, score).astype(np.int64)
+    kappa, sigma, _ = _by_group(y, dt, groups, regimes, size)
+    rates = np.exp(rng.normal(-1.0, 0.8, (regimes, regimes))) / size.step
+    noise = rng.uniform(0.05, 0.5)
+    tau = np.maximum(noise * sigma * math.sqrt(size.step), 1e-3 * size.volatility * math.sqrt(size.step))
+    return _fill(problem, size, {"kappa": kappa, "sigma": sigma, "q": rates, "tau": tau})
 
 
 def _spread(problem: Problem, x: Array, size: Scales) -> Array:

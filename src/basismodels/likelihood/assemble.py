@@ -75,7 +75,8 @@ class Natural(NamedTuple):
 def predictor(layout: Layout, name: str, extended: Array) -> Array:
     """Linear predictor of one parameter at each distinct step, (m, K) or (m, K, K)."""
     values = extended[layout.places[name]]
-    return np.asarray(np.tensordot(layout.design[name], values, axes=(1, 0)))
+    design = layout.design[name]
+    return np.asarray((design @ values.reshape(len(values), -1)).reshape(len(design), *values.shape[1:]))
 
 
 def natural(layout: Layout, x: Array) -> Natural:
@@ -185,18 +186,33 @@ def start_of(layout: Layout, nat: Natural) -> tuple[Start, Moments | None]:
     return Start(found.law, mean, var, np.zeros(k), 0.0), found
 
 
+class Bound(NamedTuple):
+    """A layout at one free vector: predictors, start, and the moments the start came from."""
+
+    nat: Natural
+    steps: Steps
+    start: Start
+    found: Moments | None
+
+
+def bound(layout: Layout, x: Array) -> Bound:
+    """Everything a likelihood and its adjoint need at a free vector."""
+    nat = natural(layout, x)
+    start, found = start_of(layout, nat)
+    return Bound(nat, steps_of(layout, nat), start, found)
+
+
 def coefficients(layout: Layout, x: Array) -> tuple[Steps, Start]:
     """Step coefficients and start at a free vector."""
-    nat = natural(layout, x)
-    return steps_of(layout, nat), start_of(layout, nat)[0]
+    at = bound(layout, x)
+    return at.steps, at.start
 
 
-def adjoint(layout: Layout, x: Array, bars: Steps, start_bars: Start) -> Array:
+def adjoint(layout: Layout, x: Array, at: Bound, bars: Steps, start_bars: Start) -> Array:
     """Derivative with respect to the free vector (p,) from those with respect to steps and start."""
-    nat = natural(layout, x)
+    nat = at.nat
     eta = _step_bars(layout, nat, bars)
-    start, found = start_of(layout, nat)
-    _add_start_bars(layout, nat, found, start_bars, eta)
+    _add_start_bars(layout, at, start_bars, eta)
     if not layout.level_is_drift:
         _level_from_drift(layout, x, nat, eta)
     if layout.kappa_log:
@@ -220,8 +236,9 @@ def _level_from_drift(layout: Layout, x: Array, nat: Natural, eta: dict[str, Arr
 
 def _scatter(layout: Layout, size: int, eta: dict[str, Array]) -> Array:
     out = np.zeros(size + len(layout.constants))
-    for name, index in layout.places.items():
-        np.add.at(out, index, np.tensordot(layout.design[name].T, eta[name], axes=(1, 0)))
+    for name, places in layout.places.items():
+        bars = layout.design[name].T @ eta[name].reshape(len(layout.dt), -1)
+        out += np.bincount(places.ravel(), weights=bars.ravel(), minlength=len(out))
     return out[:size]
 
 
@@ -248,23 +265,22 @@ def _step_bars(layout: Layout, nat: Natural, bars: Steps) -> dict[str, Array]:
     return eta
 
 
-def _add_start_bars(layout: Layout, nat: Natural, found: Moments | None, bars: Start, eta: dict[str, Array]) -> None:
+def _add_start_bars(layout: Layout, at: Bound, bars: Start, eta: dict[str, Array]) -> None:
     """Adds what the start contributes at the first step."""
-    law_bar = bars.p.copy()
+    nat, law_bar = at.nat, bars.p.copy()
     if "slow.kappa" in layout.places:
         g = float(bars.var[:, 2].sum())
         level = nat.slow_variance[0] / (2.0 * nat.slow_kappa[0])
         eta["slow.kappa"][0, 0] -= g * level / nat.slow_kappa[0]
         eta["slow.sigma"][0, 0] += g / (2.0 * nat.slow_kappa[0])
-    if found is not None:
-        law_bar += _moment_bars(layout, nat, found, bars, eta)
+    if at.found is not None:
+        law_bar += _moment_bars(layout, nat, at.found, bars, eta)
+    law = at.start.p
     if "chain_start" in layout.places:
-        law = law_of(nat)
-        free = law * (law_bar - law @ law_bar)
         eta["chain_start"] = np.zeros((len(layout.dt), layout.regimes))
-        eta["chain_start"][0] = free
+        eta["chain_start"][0] = law * (law_bar - law @ law_bar)
     elif layout.regimes > 1:
-        _law_bars(nat, law_bar, eta)
+        _law_bars(nat, law, law_bar, eta)
 
 
 def _moment_bars(layout: Layout, nat: Natural, found: Moments, bars: Start, eta: dict[str, Array]) -> Array:
@@ -300,9 +316,8 @@ def _off_diagonal(q_bar: Array) -> Array:
     return np.asarray(q_bar - np.diag(q_bar)[:, None])
 
 
-def _law_bars(nat: Natural, law_bar: Array, eta: dict[str, Array]) -> None:
+def _law_bars(nat: Natural, law: Array, law_bar: Array, eta: dict[str, Array]) -> None:
     """Derivative of the chain's stationary law with respect to the rates."""
-    law = transition.stationary_law(nat.rates[0])
     system = transition.generator(nat.rates[:1])[0].T.copy()
     system[-1] = 1.0
     lam = np.linalg.solve(system.T, law_bar)

@@ -130,27 +130,10 @@ def expm_batch(a: Array) -> Array:
 
 def stationary_law(rates: Array) -> Array:
     """Stationary probabilities (K,) of the chain with off-diagonal rates (K, K)."""
-    q = generator(rates[None])[0]
-    k = len(q)
-    system = np.vstack([q.T, np.ones(k)])
-    target = np.zeros(k + 1)
+    if len(rates) == 2:
+        return np.array([rates[1, 0], rates[0, 1]]) / (rates[0, 1] + rates[1, 0])
+    system = generator(rates[None])[0].T.copy()
+    system[-1] = 1.0
+    target = np.zeros(len(rates))
     target[-1] = 1.0
-    return np.asarray(np.linalg.lstsq(system, target, rcond=None)[0])
-
-
-def rates_from_matrix(p: Array, dt: float) -> Array:
-    """Generator Q (K, K) in 1/h with expm(Q dt) = P, by the principal matrix logarithm.
-
-    Errors: ValueError where P cannot come from a chain in continuous time
-    (Israel, Rosenthal & Wei 2001): a negative off-diagonal rate or a complex logarithm.
-    """
-    from scipy.linalg import logm
-
-    q = logm(np.asarray(p, dtype=float))
-    if np.iscomplexobj(q) and np.abs(q.imag).max() > 1e-10:
-        raise ValueError("the transition matrix has no real logarithm: no chain in continuous time gives it")
-    rates = np.real(q) / dt
-    off = rates - np.diag(np.diag(rates))
-    if off.min() < -1e-10:
-        raise ValueError("the transition matrix is not embeddable: a rate would be negative")
-    return np.asarray(rates)
+    return np.linalg.solve(system, target)
