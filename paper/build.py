@@ -34,9 +34,15 @@ def btc2024() -> pd.DataFrame:
         for part in bm.half_life(fit, method="wald"):
             where = part.component if part.regime is None else f"{part.component}, regime {part.regime}"
             rows.append(
-                {"model": name, "log likelihood": f"{fit.llf:.1f}", "component": where, "half-life (h)": f"{part.value:.3g}",
-                 "95% interval": f"{part.lower:.3g} to {part.upper:.3g}", "method": part.method}
-            )  # fmt: skip
+                {
+                    "model": name,
+                    "log likelihood": f"{fit.llf:.1f}",
+                    "component": where,
+                    "half-life (h)": f"{part.value:.3g}",
+                    "95% interval": f"{part.lower:.3g} to {part.upper:.3g}",
+                    "method": part.method,
+                }
+            )
     return pd.DataFrame(rows)
 
 

@@ -204,9 +204,8 @@ def _fit(args: argparse.Namespace) -> int:
     for part in (payload["half_life_total"], *payload["half_life"]):
         where = "" if part["regime"] is None else f" regime {part['regime']}"
         numbers = ", ".join(_short(part[key]) for key in ("lower", "upper"))
-        print(
-            f"half-life {part['component']}{where}: {_short(part['value'])} h ({args.level:.0%} {part['method']}: {numbers})"
-        )
+        how = f"{args.level:.0%} {part['method']}: {numbers}"
+        print(f"half-life {part['component']}{where}: {_short(part['value'])} h ({how})")
     return OK if found.ok else DOUBTFUL
 
 

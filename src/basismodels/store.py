@@ -64,7 +64,7 @@ def load(path: str | Path) -> Fit:
         raise StoreError(f"{path}: the model's parameters are named otherwise here", rows=problem.spec.names)
     with np.load(io.BytesIO(members["arrays.npz"]), allow_pickle=False) as arrays:
         x, cov = arrays["x"], arrays["cov"]
-        draws = arrays["draws"] if "draws" in arrays else None
+        draws = arrays.get("draws")
     return Fit(
         problem=problem,
         x=x,

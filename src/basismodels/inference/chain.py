@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 def transition_matrix(rates: Array, hours: float) -> Array:
     """Transition matrix (K, K), rows from and columns to, over a step of `hours`; `rates` in 1/h."""
-    return chain_step(np.asarray(rates, dtype=float)[None], np.array([float(hours)]))[0]
+    return np.asarray(chain_step(np.asarray(rates, dtype=float)[None], np.array([float(hours)]))[0])
 
 
 def rates_from_matrix(p: Array, hours: float) -> Array:

@@ -100,8 +100,8 @@ def _again(made: Design, frame: pd.DataFrame) -> Design:
 
 def _known(designs: dict[str, Design], frame: pd.DataFrame) -> None:
     for made in designs.values():
-        holes = ~np.isfinite(made.values[:-1]).all(axis=1)
-        if holes.any():
+        holes = np.flatnonzero(~np.isfinite(made.values[:-1]).all(axis=1))
+        if len(holes):
             raise DataError(
                 f"a covariate among {', '.join(made.columns)} is missing in the new rows",
                 rows=[str(t) for t in frame.index[:-1][holes]],

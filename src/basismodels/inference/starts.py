@@ -167,7 +167,7 @@ def _laid_out(problem: Problem, size: Scales) -> list[Array]:
                         "slow.kappa": max(size.kappa * max(speed[1], 1e-3), 3e-3 / size.span),
                         "slow.sigma": 0.3 * size.sigma,
                     },
-                )  # fmt: skip
+                )
             )
     return out
 
@@ -222,7 +222,7 @@ def _regime_starts(problem: Problem, size: Scales) -> list[Array]:
                         "slow.kappa": max(size.kappa / 20.0, 3e-3 / size.span),
                         "slow.sigma": 0.2 * size.sigma,
                     },
-                )  # fmt: skip
+                )
             )
     return out or [_fill(problem, size, {})]
 
