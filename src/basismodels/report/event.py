@@ -1,0 +1,61 @@
+"""The regime-free event with its limits: outside the band, and no return to it within the horizon."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from basismodels.errors import ModelError
+from basismodels.estimands.passage import convergence_probability
+from basismodels.inference.draws import draws_of
+from basismodels.results import Fit
+
+Array = NDArray[np.float64]
+NAME = "probability_no_return"
+
+
+def no_return(
+    fit: Fit,
+    horizon: float,
+    band: float,
+    *,
+    target: float = 0.0,
+    level: float = 0.95,
+    draws: int = 200,
+    rng: np.random.Generator | int | None = None,
+) -> pd.DataFrame:
+    """P(outside the band and not back within `horizon` hours | data to the row), by time.
+
+    Columns probability_no_return, _lower and _upper (quantiles over draws of the parameters);
+    where a fit has no draws the limits are NaN and attrs["note"] says why.
+    """
+    frame = convergence_probability(fit, horizon=horizon, band=band, target=target)[[NAME]].copy()
+    try:
+        points = draws_of(fit, draws, rng)
+    except ModelError as error:
+        frame.attrs["note"] = error.what
+        return frame.assign(**{f"{NAME}_lower": np.nan, f"{NAME}_upper": np.nan})
+    paths = _paths(fit, points, horizon, band, target)
+    tail = 0.5 * (1.0 - level)
+    lower, upper = np.quantile(paths, [tail, 1.0 - tail], axis=0) if len(paths) else np.full((2, len(frame)), np.nan)
+    frame.attrs["draws"] = len(paths)
+    return frame.assign(**{f"{NAME}_lower": lower, f"{NAME}_upper": upper})
+
+
+def _paths(fit: Fit, points: Array, horizon: float, band: float, target: float) -> Array:
+    """The probability by time under each draw, (draws, n); a draw under which it is not finite is left out."""
+
+    def one(x: Array) -> Array | None:
+        try:
+            made = convergence_probability(replace(fit, x=x), horizon=horizon, band=band, target=target)
+        except (ModelError, np.linalg.LinAlgError):
+            return None
+        path = made[NAME].to_numpy()
+        return path if np.isfinite(path).all() else None
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return np.array([path for path in pool.map(one, points) if path is not None])
