@@ -21,7 +21,7 @@ _MOST_HISTORIES = 2_000_000
 
 
 class Histories(NamedTuple):
-    """Every history of (regime, part of the noise), (h, n) each, and the log of its prior probability (h,)."""
+    """Every history of (regime, part of the noise), (h, n) each, and its log prior probability (h,)."""
 
     regime: NDArray[np.int64]
     part: NDArray[np.int64]
@@ -29,7 +29,7 @@ class Histories(NamedTuple):
 
 
 class Exact(NamedTuple):
-    """Log likelihood; smoothed regime probabilities p (n, K); mean (n, 2), var (n, 3) of (x, l) given all of y."""
+    """Log likelihood; given all of y: regime probabilities p (n, K), mean (n, 2) and var (n, 3) of (x, l)."""
 
     value: float
     p: Array
@@ -62,7 +62,7 @@ class _Linear(NamedTuple):
 
 
 def _linear(y: Array, row: Rows, steps: Steps, start: Start, made: Histories) -> _Linear:
-    """The model as a linear map of 2 + 3 n shocks: start, then reversion, slow level and noise of each row."""
+    """The model as a linear map of 2 + 3 n shocks: start, then reversion, slow level, noise of each row."""
     h, n = made.regime.shape
     x0, l0, y0 = np.zeros((h, n)), np.zeros((h, n)), np.zeros((h, n))
     x, l, seen = np.zeros((h, n, 2 + 3 * n)), np.zeros((h, n, 2 + 3 * n)), np.zeros((h, n, 2 + 3 * n))
@@ -121,9 +121,11 @@ def exact(y: Array, row: Rows, steps: Steps, start: Start) -> Exact:
     top = log_joint.max()
     weight = np.exp(log_joint - top)
     value = float(top + np.log(weight.sum()))
-    weight /= weight.sum()
-    p = np.stack([(weight[:, None] * (made.regime == k)).sum(axis=0) for k in range(steps.phi.shape[1])], axis=1)
-    return Exact(value, p, *_states(line, a, cov, solved, weight))
+    weight = np.asarray(weight / weight.sum())
+    p = np.stack(
+        [(weight[:, None] * (made.regime == k)).sum(axis=0) for k in range(steps.phi.shape[1])], axis=1
+    )
+    return Exact(value, p, *_states(line, a, cov, np.asarray(solved), weight))
 
 
 def _states(line: _Linear, a: Array, cov: Array, solved: Array, weight: Array) -> tuple[Array, Array]:

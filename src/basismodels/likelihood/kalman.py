@@ -178,9 +178,7 @@ def loglik_grad(y: Array, row: Rows, steps: Steps, start: Start) -> tuple[float,
         g[0][:, None], g[1][:, None], g[2][:, None], g[3][:, None, None],
         np.zeros((m, 1)), np.zeros(m), np.zeros(m), np.zeros((m, 1, 1)),
     )  # fmt: skip
-    back = Start(
-        np.zeros(1), np.array([[gm, 0.0]]), np.array([[gs, 0.0, 0.0]]), start.diffuse, start.flat
-    )
+    back = Start(np.zeros(1), np.array([[gm, 0.0]]), np.array([[gs, 0.0, 0.0]]), start.diffuse, start.flat)
     return float(value), bars, back
 
 

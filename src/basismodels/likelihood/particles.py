@@ -79,7 +79,7 @@ def _child(yi, parents, j, phi, c, v, rho, w, t2, state, at):  # type: ignore[no
 def _spread(yi, first, start, steps, r, count, regime, weight, parents, kids, state, lp, base):  # type: ignore[no-untyped-def]
     """All children with positive weight, last regime outermost; returns how many there are."""
     phi, c, v, tau2, share, rho, w, p = steps
-    p0, m0, v0, diffuse, flat = start
+    _, m0, v0, diffuse, flat = start
     made = 0
     for k in range(p.shape[1]):
         for n in range(share.shape[1]):
@@ -191,7 +191,9 @@ def _run(y, row, steps, start, size, rng, out):  # type: ignore[no-untyped-def]
         parents[k, 2], parents[k, 3], parents[k, 4] = start[2][k, 0], start[2][k, 1], start[2][k, 2]
     total = 0.0
     for i in range(y.shape[0]):
-        made = _spread(y[i], i == 0, start, steps, row[i], count, regime, weight, parents, kids, state, lp, base)
+        made = _spread(
+            y[i], i == 0, start, steps, row[i], count, regime, weight, parents, kids, state, lp, base
+        )
         total += _weigh(made, lp, base)
         out[i] = 0.0
         for a in range(made):
@@ -221,9 +223,10 @@ def run(
     rng: np.random.Generator | int | None = None,
     threads: int = 1,
 ) -> Particles:
-    """Log likelihood of y (n,) in bps, its standard error over independent replicates, and regime probabilities.
+    """Log likelihood of y (n,) in bps, its standard error over replicates, and regime probabilities.
 
-    The value is the logarithm of the mean likelihood; the error is by the delta method, NaN for one replicate.
+    The value is the logarithm of the mean likelihood; its error is by the delta method,
+    NaN for one replicate. Errors: ValueError.
     """
     if particles < 1 or replicates < 1:
         raise ValueError(f"particles and replicates must be positive, got {particles} and {replicates}")

@@ -37,7 +37,12 @@ def _back_one(a, b, d, pa, pb, pd, phi, rho):  # type: ignore[no-untyped-def]
     det = pa * pd - pb * pb
     if det <= 0.0:
         return 0.0, 0.0, 0.0, 0.0
-    return (fa * pd - fb * pb) / det, (fb * pa - fa * pb) / det, (ga * pd - gb * pb) / det, (gb * pa - ga * pb) / det
+    return (
+        (fa * pd - fb * pb) / det,
+        (fb * pa - fa * pb) / det,
+        (ga * pd - gb * pb) / det,
+        (gb * pa - ga * pb) / det,
+    )
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

@@ -131,9 +131,9 @@ def expm_batch(a: Array) -> Array:
 def stationary_law(rates: Array) -> Array:
     """Stationary probabilities (K,) of the chain with off-diagonal rates (K, K)."""
     if len(rates) == 2:
-        return np.array([rates[1, 0], rates[0, 1]]) / (rates[0, 1] + rates[1, 0])
+        return np.asarray(np.array([rates[1, 0], rates[0, 1]]) / (rates[0, 1] + rates[1, 0]))
     system = generator(rates[None])[0].T.copy()
     system[-1] = 1.0
     target = np.zeros(len(rates))
     target[-1] = 1.0
-    return np.linalg.solve(system, target)
+    return np.asarray(np.linalg.solve(system, target))

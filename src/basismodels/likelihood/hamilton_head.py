@@ -1,0 +1,84 @@
+"""Hamilton's filter and smoother over the few observations before the pieces of `hamilton_lanes`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+LN2 = math.log(2.0)
+
+
+@njit(error_model="numpy")
+def head_filter(kk, y, count, coef, p, law, density0, e, laws):  # type: ignore[no-untyped-def]
+    """Plain filter over the first `count` + 1 observations; leaves the law in `law`; returns the log likelihood.
+
+    After the first observation without the part of the density all share.
+    """
+    K = len(kk)
+    value = 0.0
+    now = law.copy()
+    for i in range(count + 1):
+        top = -np.inf
+        for k in range(K):
+            if i == 0:
+                e[i, k] = density0[k]
+            else:
+                r = coef[k] * y[i] + coef[K + k] * y[i - 1] + coef[2 * K + k]
+                e[i, k] = -r * r * LN2
+            top = max(top, e[i, k])
+        norm = 0.0
+        for k in range(K):
+            e[i, k] = math.exp(e[i, k] - top)
+            now[k] = law[k]
+            if i > 0:
+                now[k] = 0.0
+                for j in range(K):
+                    now[k] += law[j] * p[j, k]
+            now[k] *= e[i, k]
+            norm += now[k]
+        for k in range(K):
+            law[k] = now[k] / norm
+            laws[i, k] = law[k]
+        value += top + math.log(norm)
+    return value
+
+
+@njit(error_model="numpy")
+def head_sums(kk, more, y, count, phi_c, p, follow, e, laws, out):  # type: ignore[no-untyped-def]
+    """As `piece_sums` over the first observations; the weights of the first go at the end of `out`."""
+    K = len(kk)
+    ahead = follow.copy()
+    for back in range(count + 1):
+        i = count - back
+        norm = 0.0
+        for k in range(K):
+            norm += laws[i, k] * follow[k]
+        for k in range(K):
+            follow[k] /= norm
+        if i == 0:
+            for k in range(K):
+                out[3 * K + K * K + k] = laws[0, k] * follow[k]
+            return
+        norm = 0.0
+        for k in range(K):
+            ahead[k] = e[i, k] * follow[k]
+            for j in range(K):
+                norm += laws[i - 1, j] * p[j, k] * ahead[k]
+        for k in range(K):
+            r = y[i] - phi_c[K + k] - phi_c[k] * y[i - 1]
+            weight = laws[i, k] * follow[k]
+            we = weight * r
+            if len(more) > 0:
+                out[4 * K + K * K + k] += weight * y[i - 1] * y[i - 1]
+                out[5 * K + K * K + k] += weight * y[i - 1]
+            out[k] += we * y[i - 1]
+            out[K + k] += we
+            out[2 * K + k] += we * r
+            for j in range(K):
+                out[3 * K + j * K + k] += laws[i - 1, j] * ahead[k] / norm
+        for j in range(K):
+            follow[j] = 0.0
+            for k in range(K):
+                follow[j] += p[j, k] * ahead[k]

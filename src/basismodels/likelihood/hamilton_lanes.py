@@ -1,0 +1,259 @@
+"""Hamilton's filter and smoother on a regular grid, the series cut into eight pieces run side by side.
+
+With the regime law a (a row vector), a_t = (a_{t-1} P) diag(e_t). A piece multiplies
+its matrices P diag(e_t) without knowing where it starts; the K by K products then give
+the law at every join exactly. A second run goes back, block by block, and sums what the
+gradient needs. Densities are relative to the greatest of the regimes; products are
+rescaled by powers of two at every block.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from basismodels.likelihood.bundles import (
+    add_product,
+    columns,
+    largest,
+    relative_power,
+    repeat,
+    smallest,
+    spread_bundle,
+    store_bundle,
+    times,
+)
+from basismodels.likelihood.hamilton_head import LN2, head_filter, head_sums
+from basismodels.likelihood.hamilton_sums import BLOCK, piece_sums
+from basismodels.likelihood.lane_bits import apart, exponent, inverse_power, transpose_block, unlike
+from basismodels.likelihood.lanes import fill, load, store
+
+WIDTH = 8
+LEAST_P = 1e-15
+
+
+@njit(error_model="numpy")
+def _interleave(ww, y, first, length, b, at):  # type: ignore[no-untyped-def]
+    """Row t + 1 of lanes: observation t of every piece; row 0: the one before the piece."""
+    W = len(ww)
+    for lane in range(W):
+        b[at + lane] = y[first + lane * length - 1]
+    whole = length - length % W
+    for t in range(0, whole, W):
+        transpose_block(ww, y, first + t, length, b, at + (t + 1) * W)
+    for t in range(whole, length):
+        for lane in range(W):
+            b[at + (t + 1) * W + lane] = y[first + lane * length + t]
+
+
+@njit(error_model="numpy")
+def _products(kk, square, ww, coef, length, b, at):  # type: ignore[no-untyped-def]
+    """Matrix product of each piece into the first rows of `b`, then its exponent and least exponents.
+
+    Where `at.e` is not zero keeps every density, and the product where each block begins.
+    """
+    K, W = len(kk), len(ww)
+    scale, phi, c = spread_bundle(kk, ww, coef, 0), spread_bundle(kk, ww, coef, K), spread_bundle(kk, ww, coef, 2 * K)
+    p, product = spread_bundle(square, ww, coef, 3 * K), spread_bundle(square, ww, coef, 3 * K + K * K)
+    leasts, exponents = fill(ww, 0.0), fill(ww, 0.0)
+    before = load(ww, b, at.y)
+    here = at.product
+    for first in range(0, length, BLOCK):
+        size = largest(product)
+        exponents = exponents + exponent(size)
+        product = product * repeat(square, inverse_power(size))
+        if at.e > 0:
+            store_bundle(product, b, here)
+            here += K * K * W
+        for t in range(first, min(first + BLOCK, length)):
+            now = load(ww, b, at.y + (t + 1) * W)
+            e = add_product(add_product(c, phi, repeat(kk, before)), scale, repeat(kk, now))
+            e = e * e
+            least = smallest(e)
+            density = relative_power(e, least)
+            if at.e > 0:
+                store_bundle(density, b, at.e + t * K * W)
+            product = times(product, columns(p, density))
+            leasts = leasts + least
+            before = now
+    store_bundle(product, b, 0)
+    store(exponents, b, K * K * W)
+    store(leasts, b, (K * K + 1) * W)
+
+
+@njit(error_model="numpy")
+def _join(kk, ww, law, b, at):  # type: ignore[no-untyped-def]
+    """Laws where the pieces begin and likelihoods of what follows where they end; returns the log likelihood.
+
+    `law` (K,) before the first piece is replaced by the likelihood of all that follows it.
+    """
+    K, W = len(kk), len(ww)
+    value = 0.0
+    now = law.copy()
+    for lane in range(W):
+        norm = 0.0
+        for k in range(K):
+            b[at.left + k * W + lane] = law[k]
+            now[k] = 0.0
+            for j in range(K):
+                now[k] += law[j] * b[(j * K + k) * W + lane]
+            norm += now[k]
+        for k in range(K):
+            law[k] = now[k] / norm
+        value += math.log(norm) + (b[K * K * W + lane] - b[(K * K + 1) * W + lane]) * LN2
+    for k in range(K):
+        law[k] = 1.0
+    for back in range(W):
+        lane = W - 1 - back
+        norm = 0.0
+        for j in range(K):
+            b[at.right + j * W + lane] = law[j]
+        for j in range(K):
+            now[j] = 0.0
+            for k in range(K):
+                now[j] += b[(j * K + k) * W + lane] * law[k]
+            norm += now[j]
+        for j in range(K):
+            law[j] = now[j] / norm
+    return value
+
+
+@njit(error_model="numpy")
+def _is_regular(ww, row):  # type: ignore[no-untyped-def]
+    """Whether all steps but the first are the same one, and worth cutting."""
+    n, W = row.shape[0], len(ww)
+    if n < 4 * W * BLOCK:
+        return False
+    # the last window overlaps the one before it
+    different = unlike(ww, row, n - W, row[1])
+    for i in range(1, n - W, W):
+        different |= unlike(ww, row, i, row[1])
+    return different == 0
+
+
+class Places(NamedTuple):
+    """Where in the work array stand: laws at the pieces' beginnings, what follows their ends, data, ..."""
+
+    left: int
+    right: int
+    y: int
+    laws: int
+    product: int
+    e: int
+    size: int
+
+
+@njit(error_model="numpy")
+def places(kk, ww, n, gradient):  # type: ignore[no-untyped-def]
+    """Places for a series of n observations."""
+    K, W = len(kk), len(ww)
+    length = (n - 1) // W
+    left = (K * K + 2) * W
+    right = left + K * W
+    y = right + K * W
+    laws = y + (length + 1) * W
+    if not gradient:
+        return Places(left, right, y, laws, 0, 0, laws)
+    product = laws + max((BLOCK + 1) * K, 3 * K + K * K) * W
+    e = product + (length // BLOCK + 1) * K * K * W
+    return Places(left, right, y, laws, product, e, e + length * K * W)
+
+
+@njit(error_model="numpy")
+def _coefficients(kk, phi, c, v, p):  # type: ignore[no-untyped-def]
+    """Residuals scaled so that a density is 2^-(e^2); P with columns relative to the least variance.
+
+    Returns both, then the unit matrix, phi and c, flat; P again (K, K); the least variance.
+    """
+    K = len(kk)
+    coef, relative = np.zeros(5 * K + 2 * K * K), np.empty((K, K))
+    least = v[0]
+    for k in range(1, K):
+        least = min(least, v[k])
+    for k in range(K):
+        scale = math.sqrt(0.5 / (v[k] * LN2))
+        coef[k] = scale
+        coef[K + k] = -scale * phi[k]
+        coef[2 * K + k] = -scale * c[k]
+        coef[3 * K + K * K + k * K + k] = 1.0
+        coef[3 * K + 2 * K * K + k], coef[4 * K + 2 * K * K + k] = phi[k], c[k]
+        for j in range(K):
+            relative[j, k] = p[j, k] * math.sqrt(least / v[k])
+            coef[3 * K + j * K + k] = relative[j, k]
+    return coef, relative, least
+
+
+@njit(error_model="numpy")
+def run(kk, square, ww, more, y, phi, c, v, p, law, density0, gradient, b, out):  # type: ignore[no-untyped-def]
+    """As `regular`, for one step's coefficients; `b` is room as `places` asks; `law` is overwritten.
+
+    With `more` sums of w y'^2 and w y' (K each) follow in `out`.
+    """
+    apart()
+    K, W = len(kk), len(ww)
+    coef, relative, least = _coefficients(kk, phi, c, v, p)
+    for j in range(K):
+        for k in range(K):
+            if not relative[j, k] > LEAST_P:
+                return math.nan
+    steps = y.shape[0] - 1
+    length = steps // W
+    head = steps - length * W
+    at = places(kk, ww, y.shape[0], gradient)
+    e, laws = np.empty((W, K)), np.empty((W, K))
+    value = head_filter(kk, y, head, coef, relative, law, density0, e, laws)
+    _interleave(ww, y, head + 1, length, b, at.y)
+    _products(kk, square, ww, coef, length, b, at)
+    value += _join(kk, ww, law, b, at) - 0.5 * steps * math.log(2.0 * math.pi * least)
+    if gradient:
+        phi_c = coef[3 * K + 2 * K * K :]
+        piece_sums(kk, square, ww, more, coef, phi_c, length, b, at, out)
+        head_sums(kk, more, y, head, phi_c, relative, law, e, laws, out)
+        for j in range(K):
+            for k in range(K):
+                out[3 * K + j * K + k] *= math.sqrt(least / v[k])
+    return value
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def regular(kk, square, ww, y, row, phi, c, v, p, law0, mean0, var0, diffuse, flat, gradient, out):  # type: ignore[no-untyped-def]
+    """Log likelihood where every step but the first is the same; NaN where this method does not serve.
+
+    With `gradient` `out` (K * (K + 4),) receives sums of w e y', w e, w e^2 (K each), of
+    transitions over P (K * K), and the first weights (K), w the smoothed weights.
+    """
+    if not _is_regular(ww, row):
+        return math.nan
+    K, r = len(kk), row[1]
+    density0 = np.empty(K)
+    for k in range(K):
+        density0[k] = flat
+        if diffuse[k] == 0.0:
+            e = y[0] - mean0[k, 0]
+            density0[k] = -0.5 * (math.log(2.0 * math.pi * var0[k, 0]) + e * e / var0[k, 0])
+    b = np.empty(places(kk, ww, y.shape[0], gradient).size)
+    return run(kk, square, ww, (), y, phi[r], c[r], v[r], p[r], law0.copy(), density0, gradient, b, out)
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def bars(out, r, y0, v, p, law0, mean0, var0, diffuse, g_phi, g_c, g_v, g_p, g_law, g_mean, g_var):  # type: ignore[no-untyped-def]
+    """Derivatives in step r and in the start from the sums of `regular`."""
+    K = v.shape[1]
+    for k in range(K):
+        weight = 0.0
+        for j in range(K):
+            g_p[r, j, k] = out[3 * K + j * K + k]
+            weight += p[r, j, k] * g_p[r, j, k]
+        g_phi[r, k] = out[k] / v[r, k]
+        g_c[r, k] = out[K + k] / v[r, k]
+        g_v[r, k] = 0.5 * (out[2 * K + k] / v[r, k] - weight) / v[r, k]
+        first = out[3 * K + K * K + k]
+        if law0[k] > 0.0:
+            g_law[k] = first / law0[k]
+        if diffuse[k] == 0.0:
+            e = (y0 - mean0[k, 0]) / var0[k, 0]
+            g_mean[k, 0] = first * e
+            g_var[k, 0] = 0.5 * first * (e * e - 1.0 / var0[k, 0])

@@ -1,0 +1,91 @@
+"""Every gradient against extrapolated differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from basismodels.likelihood import discrete, hamilton, kalman, kim
+
+
+def differences(f, x, unit=3e-4):
+    """Central differences at two widths, extrapolated to zero width (Richardson 1911)."""
+    out = np.empty(len(x))
+    for i in range(len(x)):
+        e = np.zeros(len(x))
+        e[i] = unit * max(1.0, abs(x[i]))
+        near, far = f(x + e) - f(x - e), f(x + 2 * e) - f(x - 2 * e)
+        out[i] = (8 * near - far) / (12 * e[i])
+    return out
+
+
+def agree(analytic, numeric, rel=1e-7):
+    scale = np.maximum(np.abs(numeric), 1e-2 * np.abs(numeric).max()) + 1e-300
+    assert np.max(np.abs(analytic - numeric) / scale) < rel, (analytic, numeric)
+
+
+def test_of_every_model(bound, point):
+    """All components, formulas, links and starts, through the three stages."""
+    x = point(bound, seed=len(bound.spec))
+    _, gradient = bound.engine.loglik_grad(bound.layout, x)
+    agree(gradient, differences(lambda at: bound.engine.loglik(bound.layout, at), x))
+
+
+@pytest.mark.parametrize("diffuse", [False, True])
+@pytest.mark.parametrize(
+    ("kernel", "regimes", "parts"),
+    [(kim, 1, 1), (kim, 2, 1), (kim, 2, 2), (kim, 3, 1), (kim, 4, 1), (kalman, 1, 1)]
+    + [(hamilton, k, 1) for k in (1, 2, 3, 4, 5, 6)],
+)
+def test_of_every_step_coefficient(case, kernel, regimes, parts, diffuse):
+    """Each entry of each table, and the start; noise, slow level and gaps where the kernel takes them."""
+    state = {} if kernel is kim else {"slow": False}
+    if kernel is hamilton:
+        state |= {"noise": 0.0, "missing": False}
+    y, row, steps, start = case(regimes, 12, 3, parts=parts, diffuse=diffuse, distinct=3, **state)
+    _, bars, back = kernel.loglik_grad(y, row, steps, start)
+    names = {kim: ("phi", "c", "v", "tau2", "share", "rho", "w", "p"), kalman: ("phi", "c", "v", "tau2")}
+    for name in names.get(kernel, ("phi", "c", "v", "p")):
+        if name == "share" and parts == 1:
+            continue
+        table = getattr(steps, name)
+        skip = 1 if name == "p" else 0
+
+        def value(flat, name=name, table=table, skip=skip):
+            moved = table.copy()
+            moved[skip:] = flat.reshape(table[skip:].shape)
+            return kernel.loglik(y, row, steps._replace(**{name: moved}), start)
+
+        if kernel is hamilton and name != "p":
+            skip = 1
+        numeric = differences(lambda flat, f=value, s=skip: f(flat, skip=s), table[skip:].ravel(), 1e-4)
+        agree(getattr(bars, name)[skip:].ravel(), numeric)
+    if not diffuse:
+        mean = differences(
+            lambda at: kernel.loglik(y, row, steps, start._replace(mean=np.column_stack([at, start.mean[:, 1]]))),
+            start.mean[:, 0],
+        )
+        agree(back.mean[:, 0], mean)
+        var = differences(
+            lambda at: kernel.loglik(
+                y, row, steps, start._replace(var=np.column_stack([at, start.var[:, 1:]]))
+            ),
+            start.var[:, 0], 1e-4,
+        )  # fmt: skip
+        agree(back.var[:, 0], var)
+
+
+@pytest.mark.parametrize("lag", ["no", "shared", "switching"])
+@pytest.mark.parametrize("free_start", [False, True])
+@pytest.mark.parametrize("regimes", [2, 3])
+def test_of_the_discrete_form(lag, free_start, regimes):
+    g = np.random.default_rng(regimes)
+    y = np.cumsum(g.normal(size=60)) * 0.3
+    z = np.column_stack([np.ones(60), g.normal(size=60)])
+    model = discrete.Regression(
+        y, z, regimes, (True, False), lag=lag, variance_switches=regimes == 2, free_start=free_start
+    )
+    x = 0.4 * g.normal(size=model.places.size)
+    value, gradient = discrete.loglik_grad(model, x)
+    assert np.isfinite(value)
+    agree(gradient, differences(lambda at: discrete.loglik_grad(model, at)[0], x))

@@ -1,0 +1,92 @@
+"""The particle filter against sums over all histories, and against its own claims."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from basismodels.components.noise import Noise
+from basismodels.components.ou import OU
+from basismodels.components.switching import Switching
+from basismodels.errors import ModelError
+from basismodels.inference.mle import fit
+from basismodels.inference.particle import particle_loglik
+from basismodels.likelihood import brute, hamilton, kim, particles
+
+
+@pytest.mark.parametrize("diffuse", [False, True])
+@pytest.mark.parametrize(("regimes", "n", "parts"), [(2, 9, 1), (3, 7, 1), (2, 5, 2)])
+def test_room_for_every_history_makes_it_exact(case, regimes, n, parts, diffuse):
+    """Nothing is drawn, so that value and probabilities are the sum over paths."""
+    made = case(regimes, n, 3, parts=parts, diffuse=diffuse)
+    exact = brute.exact(*made)
+    found = particles.run(*made, particles=(regimes * parts) ** n, replicates=2, rng=0)
+    assert found.value == pytest.approx(exact.value, rel=1e-12)
+    assert found.se == 0.0
+    np.testing.assert_allclose(found.p[-1], exact.p[-1], rtol=1e-10)
+
+
+@pytest.mark.parametrize("size", [2, 5, 20])
+def test_the_likelihood_is_unbiased(case, size):
+    """Four thousand replicates with few particles: the mean likelihood, and an error of the size reported."""
+    made = case(2, 10, 4)
+    found = particles.run(*made, particles=size, replicates=4000, rng=1)
+    assert 0.0 < found.se < 0.02
+    assert abs(found.value - brute.loglik(*made)) < 4.0 * found.se
+
+
+def test_particles_that_coincide_do_not_alias(case):
+    """Equal regimes and no noise: all histories weigh the same, the hardest case for drawing in step."""
+    g = np.random.default_rng(0)
+    made = case(2, 60, 5, noise=0.0, slow=False, missing=True, distinct=2)
+    for part in made.steps[:4]:
+        part[:] = part[:, :1]
+    made.steps.p[1] = 0.5
+    start = made.start._replace(p=np.array([0.5, 0.5]), mean=np.zeros((2, 2)), var=np.array([[1.0, 0, 0]] * 2))
+    law = particles.run(made.y, made.row, made.steps, start, particles=7, replicates=200, rng=g)
+    assert law.value == pytest.approx(kim.loglik(made.y, made.row, made.steps, start), rel=1e-9)
+    np.testing.assert_allclose(law.p, 0.5, atol=0.06)
+
+
+def test_without_noise_it_is_hamilton(case):
+    made = case(3, 200, 6, noise=0.0, slow=False, missing=False)
+    found = particles.run(*made, particles=200, replicates=20, rng=2)
+    assert abs(found.value - hamilton.loglik(*made)) < 4 * found.se + 1e-6
+    assert found.se < 0.2
+
+
+def test_threshold_keeps_the_number_asked_for():
+    g = np.random.default_rng(3)
+    for size in (1, 5, 30):
+        weight = g.exponential(size=60) ** 3
+        c = particles._threshold(weight, 60, size)
+        assert np.minimum(weight / c, 1.0).sum() == pytest.approx(size, rel=1e-9)
+
+
+def test_one_replicate_has_no_error_and_a_seed_repeats(case):
+    made = case(2, 30, 7)
+    once = particles.run(*made, particles=10, replicates=1, rng=3)
+    assert np.isnan(once.se)
+    value, se = particles.particle_loglik(*made, particles=10, replicates=4, rng=3)
+    assert (value, se) == particles.particle_loglik(*made, particles=10, replicates=4, rng=3)
+    assert value == particles.run(*made, particles=10, replicates=4, rng=3, threads=2).value
+    with pytest.raises(ValueError, match="positive"):
+        particles.run(*made, particles=0)
+
+
+def test_of_a_fit(series):
+    """Beside a moment-matched value stands the particle one; an exact engine is handed back as it is."""
+    data = series(150)
+    made = fit(Switching(OU() + Noise(), 2), data, starts=2)
+    found = particle_loglik(made, particles=100, rng=1)
+    assert found.kim == pytest.approx(made.llf, rel=1e-10)
+    assert found.error == pytest.approx(found.kim - found.value)
+    assert 0 < found.se < 0.1
+    assert abs(found.error) < 3.0
+    assert "by particles" in str(found)
+    plain = fit(OU() + Noise(), data)
+    assert particle_loglik(plain).error == 0.0
+    assert particle_loglik(plain).se == 0.0
+    assert "exact" in str(particle_loglik(plain))
+    with pytest.raises(ModelError, match="replicates"):
+        particle_loglik(made, replicates=1)
