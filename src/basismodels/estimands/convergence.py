@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
 from basismodels.inference.draws import draws_of
-from basismodels.inference.intervals import checked_level, method_of
+from basismodels.inference.intervals import Progress, Seed, bootstrapped, checked_level, conf_int, method_of
+from basismodels.inference.inversion import invert
 from basismodels.inference.profile import kappa_interval, profile_interval
 from basismodels.likelihood import assemble
 from basismodels.likelihood.transition import generator
@@ -21,22 +24,42 @@ Array = NDArray[np.float64]
 _DRAWS = 500
 
 
+@dataclass(frozen=True)
+class _Making:
+    """How limits are made: level, method, number of simulated series or None, their seed, progress."""
+
+    level: float
+    method: str
+    draws: int | None = None
+    rng: Seed = None
+    progress: Progress | None = None
+
+
 def half_life(
-    fit: Fit, level: float = 0.95, method: str | None = None, at: Mapping[str, float] | None = None
+    fit: Fit,
+    level: float = 0.95,
+    method: str | None = None,
+    at: Mapping[str, float] | None = None,
+    *,
+    draws: int | None = None,
+    rng: Seed = None,
+    progress: Progress | None = None,
 ) -> tuple[Estimate, ...]:
     """Half-lives in hours: the combined one first, then one per component and regime.
 
     The combined half-life is the horizon at which half of a typical gap is expected to be
     gone: where the autocorrelation of the basis without noise crosses one half. `method`:
-    "profile" (default), "wald" or "draws"; the combined one always uses draws, and says so.
-    `at`: covariate values at which the speed is read, default their medians.
+    as in `conf_int`, with its `draws` and `rng`; the combined one of several components always uses
+    draws, and says so. `at`: covariate values at which the speed is read, default their medians.
     A speed that may be zero gives an infinite upper limit.
     """
     checked_level(level)
-    chosen = method_of(fit, method)
+    made = _Making(level, method_of(fit, method), draws, rng, progress)
+    if made.method == "bootstrap":
+        fit = bootstrapped(fit, draws, rng, progress)
     if "kappa" in fit.model.formulas() and not isinstance(fit.model.formulas()["kappa"], str):
         return _fixed_speed(fit, level)
-    parts = [*_components(fit, level, chosen, at)]
+    parts = _components(fit, made, at)
     if len(parts) == 1:
         only = parts[0]
         total = Estimate(only.value, only.lower, only.upper, "h", level, only.method, "total")
@@ -52,52 +75,58 @@ def _fixed_speed(fit: Fit, level: float) -> tuple[Estimate, ...]:
 
 def to_half_life(kappa: float) -> float:
     """ln 2 / kappa in hours; infinite for kappa <= 0."""
+    if math.isnan(kappa):
+        return math.nan
     return math.log(2.0) / kappa if kappa > 0 else math.inf
 
 
-def _components(fit: Fit, level: float, method: str, at: Mapping[str, float] | None) -> list[Estimate]:
+def _components(fit: Fit, made: _Making, at: Mapping[str, float] | None) -> list[Estimate]:
     out = []
     regimes = fit.problem.layout.regimes
     switching = regimes > 1 and ("kappa" in fit.model.varies or any(v.startswith("kappa:") for v in fit.model.varies))
     for k in range(regimes) if switching else [None]:
         value = to_half_life(float(speeds(fit.problem, fit.x, at)[k or 0]))
-        lower, upper, used = _speed_limits(fit, k, level, method, at)
-        out.append(Estimate(value, to_half_life(upper), to_half_life(lower), "h", level, used, "reversion", k))
+        lower, upper, used = _speed_limits(fit, k, made, at)
+        out.append(Estimate(value, to_half_life(upper), to_half_life(lower), "h", made.level, used, "reversion", k))
     if "slow.kappa" in fit.problem.layout.places:
-        out.append(_slow(fit, level, method))
+        out.append(_slow(fit, made))
     return out
 
 
-def _slow(fit: Fit, level: float, method: str) -> Estimate:
+def _slow(fit: Fit, made: _Making) -> Estimate:
     nat = assemble.natural(fit.problem.layout, fit.x)
     value = to_half_life(float(np.median(nat.slow_kappa)))
     if "slow.kappa" not in fit.names or len([n for n in fit.names if n.startswith("slow.kappa")]) > 1:
-        return Estimate(value, math.nan, math.nan, "h", level, "none", "slow")
-    lower, upper, used = _coefficient_limits(fit, "slow.kappa", level, method)
-    return Estimate(value, to_half_life(upper), to_half_life(lower), "h", level, used, "slow")
+        return Estimate(value, math.nan, math.nan, "h", made.level, "none", "slow")
+    lower, upper, used = _coefficient_limits(fit, "slow.kappa", made)
+    return Estimate(value, to_half_life(upper), to_half_life(lower), "h", made.level, used, "slow")
 
 
 def _speed_limits(
-    fit: Fit, regime: int | None, level: float, method: str, at: Mapping[str, float] | None
+    fit: Fit, regime: int | None, made: _Making, at: Mapping[str, float] | None
 ) -> tuple[float, float, str]:
     """Limits of kappa in 1/h, and how they were made."""
     name = "kappa" if regime is None else f"kappa[{regime}]"
     slopes = [n for n in fit.names if n.split("[")[0].split(":")[0] == "kappa" and ":" in n]
     if slopes or name not in fit.names:
-        lower, upper = _draw_limits(fit, regime or 0, level, at)
+        lower, upper = _draw_limits(fit, regime or 0, made.level, at)
         return lower, upper, fit.draws_kind or "wald draws"
-    if method == "profile" and fit.problem.layout.regimes == 1:
-        return (*kappa_interval(fit, level), "profile")
-    return _coefficient_limits(fit, name, level, method)
+    if made.method == "profile" and fit.problem.layout.regimes == 1:
+        return (*kappa_interval(fit, made.level), "profile")
+    return _coefficient_limits(fit, name, made)
 
 
-def _coefficient_limits(fit: Fit, name: str, level: float, method: str) -> tuple[float, float, str]:
-    if method == "profile":
-        return (*profile_interval(fit, name, level), "profile")
-    if method == "wald":
-        limits = fit.conf_int(level)
-        return float(limits["lower"][name]), float(limits["upper"][name]), "wald"
-    i, tail = fit.problem.spec.position(name), 0.5 * (1.0 - level)
+def _coefficient_limits(fit: Fit, name: str, made: _Making) -> tuple[float, float, str]:
+    options: dict[str, Any] = {"draws": made.draws, "rng": made.rng, "progress": made.progress}
+    if made.method == "inversion":
+        found = invert(fit, name, made.level, **options)
+        return found.lower, found.upper, "inversion"
+    if made.method == "profile":
+        return (*profile_interval(fit, name, made.level), "profile")
+    if made.method in ("wald", "studentised"):
+        limits = conf_int(fit, made.method, made.level, **options)
+        return float(limits["lower"][name]), float(limits["upper"][name]), made.method
+    i, tail = fit.problem.spec.position(name), 0.5 * (1.0 - made.level)
     values = [fit.problem.spec.to_natural(x)[i] for x in draws_of(fit, 2000)]
     lower, upper = np.quantile(values, [tail, 1.0 - tail])
     return float(lower), float(upper), fit.draws_kind or "wald draws"

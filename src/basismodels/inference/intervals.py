@@ -2,41 +2,95 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
+import numpy as np
 import pandas as pd
 
 from basismodels.errors import ModelError
+from basismodels.inference.bootstrap import bootstrap
 from basismodels.inference.draws import draws_of
+from basismodels.inference.inversion import invert, speeds
 from basismodels.inference.profile import profile_interval
+from basismodels.inference.studentised import studentised_interval
 from basismodels.results import Fit
 
-METHODS = ("profile", "wald", "draws")
+METHODS = ("inversion", "studentised", "bootstrap", "profile", "wald", "draws")
+Progress = Callable[[int, int], None]
+Seed = np.random.Generator | int | None
 
 
-def conf_int(fit: Fit, method: str | None = None, level: float = 0.95) -> pd.DataFrame:
+def conf_int(
+    fit: Fit,
+    method: str | None = None,
+    level: float = 0.95,
+    *,
+    draws: int | None = None,
+    rng: Seed = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
     """Intervals of every coefficient: columns lower, upper, method.
 
-    "profile" (default for one regime): profile likelihood; "wald" (default for several):
-    symmetric on the free scale; "draws" (default where the fit carries draws): quantiles of
-    bootstrap or posterior draws. Profile and Wald intervals of kappa cover less than they say where
-    kappa times the span is small. Errors: ModelError for an unknown method or level.
+    "inversion" (default for one regime): speeds by test inversion, the rest by profile likelihood;
+    "wald" (default for several): symmetric on the free scale; "studentised": bootstrap refits, each
+    measured by its own standard error; "bootstrap": quantiles of bootstrap refits; "profile": profile
+    likelihood; "draws" (default where the fit carries draws): quantiles of bootstrap or posterior
+    draws. `draws`: simulated series (inversion, studentised, bootstrap); `rng`: their seed.
+    `attrs["monte_carlo"]`: Monte Carlo errors of limits made by inversion. Profile and Wald intervals
+    of kappa cover less than they say where kappa times the span is small.
+    Errors: ModelError for an unknown method or level.
     """
     chosen = method_of(fit, method)
     checked_level(level)
+    if chosen == "inversion":
+        return _inverted(fit, level, draws, rng, progress)
+    if chosen == "studentised":
+        return studentised_interval(fit, level, draws=draws, rng=rng, progress=progress).assign(method="studentised")
+    if chosen == "bootstrap":
+        return _from_draws(bootstrapped(fit, draws, rng, progress), level)
     if chosen == "wald":
         return fit.conf_int(level).assign(method="wald")
     if chosen == "draws":
         return _from_draws(fit, level)
+    return _profiled(fit, fit.names, level)
+
+
+def _inverted(fit: Fit, level: float, draws: int | None, rng: Seed, progress: Progress | None) -> pd.DataFrame:
+    own = speeds(fit)
+    rest = [name for name in fit.names if name not in own]
+    one = fit.problem.layout.regimes == 1
+    found = _profiled(fit, rest, level) if one else fit.conf_int(level).assign(method="wald")
+    errors = {}
+    for name in own:
+        made = invert(fit, name, level, draws=draws, rng=rng, progress=progress)
+        found.loc[name, ["lower", "upper"]] = made.lower, made.upper
+        found.loc[name, "method"] = "inversion"
+        errors[name] = {"lower": made.error_lower, "upper": made.error_upper}
+    found.attrs["monte_carlo"] = errors
+    return found
+
+
+def _profiled(fit: Fit, names: list[str], level: float) -> pd.DataFrame:
+    """Profile limits of the names, Wald limits where a level is carried as a drift."""
     found = fit.conf_int(level).assign(method="wald")
-    for name, c in zip(fit.names, fit.problem.spec.coefficients, strict=True):
-        if c.over < 0:
+    for name in names:
+        if fit.problem.spec.coefficients[fit.problem.spec.position(name)].over < 0:
             found.loc[name, ["lower", "upper"]] = profile_interval(fit, name, level)
             found.loc[name, "method"] = "profile"
     return found
 
 
+def bootstrapped(fit: Fit, draws: int | None, rng: Seed, progress: Progress | None = None) -> Fit:
+    """The fit with bootstrap draws: its own where it carries some and no number is asked for."""
+    if fit.draws_kind == "bootstrap" and draws is None:
+        return fit
+    return bootstrap(fit, draws or 1000, rng=rng, progress=progress)
+
+
 def method_of(fit: Fit, method: str | None) -> str:
     """The method asked for, or the fit's default; ModelError lists what there is."""
-    quick = "profile" if fit.problem.layout.regimes == 1 else "wald"
+    quick = "inversion" if fit.problem.layout.regimes == 1 else "wald"
     chosen = method or ("draws" if fit.draws is not None else quick)
     if chosen not in METHODS:
         raise ModelError(f"no interval method {method!r}; there are {', '.join(METHODS)}")
@@ -45,9 +99,9 @@ def method_of(fit: Fit, method: str | None) -> str:
 
 def checked_level(level: float) -> float:
     """A level strictly between 0 and 1; ModelError otherwise."""
-    if not 0.0 < level < 1.0:
+    if not (isinstance(level, (int, float)) and math.isfinite(level) and 0.0 < level < 1.0):
         raise ModelError(f"level must lie between 0 and 1, got {level!r}", remedy="level=0.95")
-    return level
+    return float(level)
 
 
 def _from_draws(fit: Fit, level: float) -> pd.DataFrame:

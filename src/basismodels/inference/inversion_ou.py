@@ -20,9 +20,9 @@ from basismodels.likelihood import ou
 from basismodels.likelihood.ou_table import signed_roots
 
 Array = NDArray[np.float64]
-Curve = Callable[[float], float]
+Curve = Callable[[Array], Array]
 
-PATHS = 16384
+PATHS = 12288
 _MOST_STEPS = 512
 _MOST_KINDS = 8
 _FINE = 0.1
@@ -57,35 +57,61 @@ class Table:
 
     def quantile(self, p: float) -> Curve:
         """Quantile of the root at probability p as a function of kappa times the span."""
+        return _quantile(self, p)
+
+    def mean(self) -> Curve:
+        """Mean of the root as a function of kappa times the span."""
+        return _mean(self)
+
+    def sd(self) -> Curve:
+        """Standard deviation of the root as a function of kappa times the span."""
+        return _sd(self)
+
+    def curve(self, values: Array, limit: float) -> Curve:
+        """Through values at each reach, drawn to the normal law's as the record grows."""
         from scipy.interpolate import PchipInterpolator
-        from scipy.stats import norm
 
-        z = float(norm.ppf(p))
-        curve = PchipInterpolator(np.arcsinh(self.reach), self._level(p) - z)
+        curve = PchipInterpolator(np.arcsinh(self.reach), values - limit)
 
-        def at(reach: float) -> float:
-            place, shrink = self._place(reach)
-            return z + shrink * float(curve(np.arcsinh(np.clip(place, self.reach[0], self.reach[-1]))))
+        def at(reach: Array) -> Array:
+            place, shrink = self._place(np.asarray(reach, dtype=float))
+            return np.asarray(limit + shrink * curve(np.arcsinh(np.clip(place, self.reach[0], self.reach[-1]))))
 
         return at
 
-    def _level(self, p: float) -> Array:
+    def level(self, p: float) -> Array:
         """Quantile at each reach, linear between order statistics."""
         rank = p * (self.roots.shape[1] - 1)
         low = min(int(rank), self.roots.shape[1] - 2)
         return np.asarray(self.roots[:, low] + (rank - low) * (self.roots[:, low + 1] - self.roots[:, low]))
 
-    def _place(self, reach: float) -> tuple[float, float]:
+    def _place(self, reach: Array) -> tuple[Array, Array]:
         """Where a reach of the full grid stands in the table, and by what its distance from normality shrinks.
 
         Thinning is harmless while a step is short against 1 / kappa. Beyond that the table's record is
         the shorter one, and the distance falls as one over the square root of its length.
         """
-        if reach <= _FINE * self.thin:
-            return reach, 1.0
-        if reach <= _FINE * self.full:
-            return _FINE * self.thin, math.sqrt(_FINE * self.thin / reach)
-        return reach * self.thin / self.full, math.sqrt(self.thin / self.full)
+        edge, ratio = _FINE * self.thin, self.thin / self.full
+        between = np.maximum(reach, edge)
+        place = np.where(reach <= edge, reach, np.maximum(edge, reach * ratio))
+        return place, np.where(reach <= edge, 1.0, np.sqrt(np.maximum(edge / between, ratio)))
+
+
+@lru_cache(maxsize=256)
+def _quantile(table: Table, p: float) -> Curve:
+    from scipy.stats import norm
+
+    return table.curve(table.level(p), float(norm.ppf(p)))
+
+
+@lru_cache(maxsize=16)
+def _mean(table: Table) -> Curve:
+    return table.curve(table.roots.mean(axis=1), 0.0)
+
+
+@lru_cache(maxsize=16)
+def _sd(table: Table) -> Curve:
+    return table.curve(table.roots.std(axis=1), 1.0)
 
 
 def table_of(dt: Array) -> Table:
@@ -94,8 +120,12 @@ def table_of(dt: Array) -> Table:
     if np.ptp(step) < 1e-9 * step[0]:
         step = np.full(len(dt), 1.0 / len(dt))
     thin = few_kinds(thinned(step))
-    made = _simulated(thin.tobytes())
-    return Table(*made, 1.0 / float(np.median(thin)), 1.0 / float(np.median(step)))
+    return _table(thin.tobytes(), 1.0 / float(np.median(step)))
+
+
+@lru_cache(maxsize=16)
+def _table(steps: bytes, full: float) -> Table:
+    return Table(*_simulated(steps), 1.0 / float(np.median(np.frombuffer(steps))), full)
 
 
 @lru_cache(maxsize=16)
@@ -166,15 +196,18 @@ class _Roots:
         """kappa in 1/h where the root falls through a curve, the first time or the last; infinite where it does not."""
         from scipy.optimize import brentq
 
-        above = self.values > [curve(k) for k in self.scan]
+        above = self.values > curve(self.scan)
         if last:
             i = len(above) - int(np.argmax(above[::-1])) if above.any() else 0
         else:
             i = int(np.argmin(above)) if not above.all() else len(above)
         if i in (0, len(above)):
             return math.copysign(math.inf, i - 0.5)
-        reach = brentq(lambda k: self.root(k) - curve(k), self.scan[i - 1], self.scan[i], xtol=1e-10, rtol=1e-10)
-        return float(reach) / self.span
+
+        def gap(reach: float) -> float:
+            return self.root(reach) - float(curve(np.array(reach)))
+
+        return float(brentq(gap, self.scan[i - 1], self.scan[i], xtol=1e-10, rtol=1e-10)) / self.span
 
 
 def invert_ou(y: Array, dt: Array, level: float) -> Inversion:

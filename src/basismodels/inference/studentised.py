@@ -1,0 +1,142 @@
+"""Studentised parametric bootstrap (Hall 1992): each refit is measured by its own standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from basismodels.engine import objective
+from basismodels.errors import ModelError
+from basismodels.inference.labels import matched
+from basismodels.inference.mle import covariance, descend, observed_information
+from basismodels.inference.simulate import simulate_path
+from basismodels.inference.starts import bounds, scales, steps
+from basismodels.params import Spec
+from basismodels.problem import Problem
+from basismodels.results import Fit
+
+Array = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+DRAWS = 199
+_FEWEST = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class Pivots:
+    """Studentised refits (m, p); NaN where a refit stood at a bound or had no standard error."""
+
+    values: Array
+
+    @property
+    def usable(self) -> Array:
+        """Share of refits with a standard error, (p,)."""
+        return np.asarray(np.isfinite(self.values).mean(axis=0))
+
+
+def studentised_interval(
+    fit: Fit,
+    level: float = 0.95,
+    *,
+    draws: int | None = None,
+    rng: np.random.Generator | int | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Limits of every coefficient by the studentised bootstrap on the free scale: lower, upper, usable.
+
+    `draws`: refits, default 199; `usable`: share of them with a standard error. Limits are NaN where
+    the fit has none itself or fewer than 60% of the refits do. Errors: ModelError where the fit has no
+    standard error at all.
+    """
+    centre, se = _scaled(fit.problem.spec, fit.x, fit.cov)
+    if not np.isfinite(se).any():
+        raise ModelError(
+            "no studentised interval: the fit has no standard errors",
+            remedy='bm.conf_int(fit, method="bootstrap")',
+        )
+    pivots = pivots_of(fit, draws or DRAWS, rng, progress)
+    tail = 0.5 * (1.0 - level)
+    high, low = _quantiles(pivots, tail)
+    spec = fit.problem.spec
+    lower, upper = _natural(spec, centre - high * se), _natural(spec, centre - low * se)
+    return pd.DataFrame({"lower": lower, "upper": upper, "usable": pivots.usable}, index=fit.names)
+
+
+def _quantiles(pivots: Pivots, tail: float) -> tuple[Array, Array]:
+    enough = pivots.usable >= _FEWEST
+    values = np.where(enough, pivots.values, 0.0)
+    high, low = np.nanquantile(values, [1.0 - tail, tail], axis=0)
+    return np.where(enough, high, np.nan), np.where(enough, low, np.nan)
+
+
+def _natural(spec: Spec, values: Array) -> Array:
+    """Values on the scale of `_scaled` to reported ones."""
+    return np.array(
+        [v if c.over >= 0 else c.to_natural(float(v)) for c, v in zip(spec.coefficients, values, strict=True)]
+    )
+
+
+def _scaled(spec: Spec, x: Array, cov: Array) -> tuple[Array, Array]:
+    """Free values and standard errors; a level carried as a drift counts as the level itself."""
+    value, jacobian = x.copy(), np.eye(len(x))
+    for i, c in enumerate(spec.coefficients):
+        if c.over >= 0:
+            value[i] = spec.to_natural(x)[i]
+            jacobian[i] = spec.jacobian(x)[i]
+    known = np.nan_to_num(cov, nan=0.0)
+    with np.errstate(invalid="ignore"):
+        se = np.sqrt(np.einsum("ij,jk,ik->i", jacobian, known, jacobian))
+    lost = (jacobian != 0.0) @ np.isnan(np.diag(cov)) > 0
+    return value, np.where(lost, np.nan, se)
+
+
+_KEPT: WeakKeyDictionary[Fit, dict[tuple[int, int], Pivots]] = WeakKeyDictionary()
+
+
+def pivots_of(
+    fit: Fit, draws: int, rng: np.random.Generator | int | None = None, progress: Progress | None = None
+) -> Pivots:
+    """Studentised refits of series simulated at the fit; remembered where the seed is a number."""
+    if draws < 2:
+        raise ModelError(f"draws must be a whole number above one, got {draws!r}")
+    if isinstance(rng, np.random.Generator):
+        return _made(fit, draws, int(rng.integers(2**63)), progress)
+    key = (draws, 0 if rng is None else int(rng))
+    kept = _KEPT.setdefault(fit, {})
+    if key not in kept:
+        kept[key] = _made(fit, *key, progress)
+    return kept[key]
+
+
+def _made(fit: Fit, draws: int, seed: int, progress: Progress | None) -> Pivots:
+    from joblib import Parallel, delayed
+
+    seeds = np.random.SeedSequence(seed).spawn(draws)
+    box, weights = bounds(fit.problem, scales(fit.problem)), fit.smoothed.p
+    jobs = (delayed(pivot)(fit, box, weights, s) for s in seeds)
+    rows = []
+    for i, row in enumerate(Parallel(n_jobs=2, prefer="threads", return_as="generator")(jobs)):
+        rows.append(row)
+        if progress is not None:
+            progress(i + 1, draws)
+    return Pivots(np.array(rows))
+
+
+def pivot(fit: Fit, box: Array, weights: Array, seed: np.random.SeedSequence) -> Array:
+    """(estimate - truth) / standard error of one simulated refit, regimes matched to the fit's."""
+    again = _simulated(fit.problem, fit.x, np.random.default_rng(seed))
+    goal = objective(again.engine, again.layout)
+    x = matched(fit.problem, descend(goal, fit.x, box, steps(fit.problem, fit.x), 400).x, weights)
+    cov = covariance(observed_information(again, x), x, box)
+    value, se = _scaled(fit.problem.spec, x, cov)
+    return np.asarray((value - _scaled(fit.problem.spec, fit.x, fit.cov)[0]) / se)
+
+
+def _simulated(problem: Problem, x: Array, rng: np.random.Generator) -> Problem:
+    y = np.where(np.isfinite(problem.layout.y), simulate_path(problem, x, rng).y, np.nan)
+    return replace(problem, layout=problem.layout._replace(y=y))
