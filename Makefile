@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+BASISMODELS_DATA ?= ../shared/data
 INSTALLED := $(VENV)/.installed
 
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py notebooks/[0-9]*.md))
@@ -42,10 +43,15 @@ notebooks: $(INSTALLED)-test ## execute the notebooks, on real data where BASISM
 	@mkdir -p build/notebooks
 	set -e; for text in $(NOTEBOOKS); do \
 	  $(BIN)/jupytext --quiet --to ipynb --output build/notebooks/$$(basename $${text%.*}).ipynb $$text; done
-	$(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=900 build/notebooks
+	BASISMODELS_NOTEBOOK=real BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) \
+	  $(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=900 build/notebooks
 
-paper: $(INSTALLED)-paper ## the paper as PDF, into build/
+paper: $(INSTALLED)-paper ## the paper: its tables, then build/paper.pdf
+	@mkdir -p build
 	$(BIN)/python paper/build.py
+	$(BIN)/python -c "import pypandoc; pypandoc.convert_file('paper/paper.md', 'typst', outputfile='build/paper.typ', \
+	  extra_args=['--standalone', '--citeproc', '--resource-path=paper'])"
+	$(BIN)/python -c "import typst; typst.compile('build/paper.typ', output='build/paper.pdf', root='.')"
 
 $(INSTALLED)-%: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable "$(if $(filter core,$*),.,.[$*])"

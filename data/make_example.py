@@ -44,7 +44,9 @@ def make() -> pa.Table:
     usual = bm.simulate(bm.OU() + bm.SlowOU() + bm.Noise(), USUAL, time, rng=seeds[0])
     episode = np.zeros(HOURS)
     episode[EPISODE] = 1.0
-    shaped = bm.BasisSeries.from_basis(time, np.arange(HOURS) % 2.0, covariates=pd.DataFrame({"episode": episode}, index=time))
+    shaped = bm.BasisSeries.from_basis(
+        time, np.arange(HOURS) % 2.0, covariates=pd.DataFrame({"episode": episode}, index=time)
+    )
     shock = bm.OU(kappa=0.06, theta="0 + episode", sigma="1 + episode") + bm.Noise(tau="1 + episode")
     pull = bm.simulate(shock, PULL, shaped, rng=seeds[1])
     basis = usual.basis + pull.basis

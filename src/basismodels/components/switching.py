@@ -49,7 +49,11 @@ def _checked(inner: Model, varies: tuple[str, ...]) -> tuple[str, ...]:
     kept = tuple(name for name in varies if name != "tau" or "tau" in known)
     unknown = [name for name in kept if name.split(":")[0] not in known]
     if unknown:
-        raise ModelError(f"varies names what the model lacks or cannot switch; it has {', '.join(known)}", rows=unknown)
+        raise ModelError(
+            f"varies names what the model lacks or cannot switch; it has {', '.join(known)}", rows=unknown
+        )
     if not kept:
-        raise ModelError(f"varies is empty, so the regimes would be the same; choose among {', '.join(known)}")
+        raise ModelError(
+            f"varies is empty, so the regimes would be the same; choose among {', '.join(known)}"
+        )
     return kept

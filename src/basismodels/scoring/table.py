@@ -23,9 +23,11 @@ def compare(fits: Mapping[str, Fit], level: float = 0.95) -> pd.DataFrame:
         raise ModelError("compare takes at least one fit", remedy='bm.compare({"ou": bm.fit(bm.OU(), data)})')
     _same_data(fits)
     common = pd.concat([fit.log_density for fit in fits.values()], axis=1).notna().all(axis=1)
-    frame = pd.DataFrame([_row(fit, common, level) for fit in fits.values()], index=pd.Index(fits, name="model"))
+    frame = pd.DataFrame(
+        [_row(fit, common, level) for fit in fits.values()], index=pd.Index(fits, name="model")
+    )
     frame = frame.sort_values("bic", kind="stable")
-    frame.insert(frame.columns.get_loc("bic") + 1, "d_bic", frame["bic"] - frame["bic"].min())
+    frame.insert(list(frame.columns).index("bic") + 1, "d_bic", frame["bic"] - frame["bic"].min())
     return frame
 
 
