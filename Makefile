@@ -8,7 +8,7 @@ BASISMODELS_DATA ?= ../shared/data
 INSTALLED := $(VENV)/.installed
 
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py notebooks/[0-9]*.md))
-STUDIES   := $(sort $(filter-out %/__init__.py %/conftest.py,$(wildcard tests/slow/*.py)))
+STUDIES   := $(filter-out %_study.py,$(sort $(wildcard tests/slow/*.py)))
 
 .PHONY: help run test check lint slow bench tables notebooks paper
 .DEFAULT_GOAL := help
@@ -33,7 +33,7 @@ lint: $(INSTALLED)-test ## ruff, mypy, import-linter
 slow: $(INSTALLED)-test ## the long studies behind the tables (hours; each resumes where it stopped)
 	set -e; for study in $(STUDIES); do $(BIN)/python $$study; done
 
-bench: $(INSTALLED)-test ## speed against other packages, into benchmarks/results
+bench: $(INSTALLED)-test,bench ## speed against other packages, into benchmarks/results
 	$(BIN)/python benchmarks/run.py
 
 tables: $(INSTALLED)-core ## the README's tables, from the committed results

@@ -1,7 +1,8 @@
 """Fills the README's tables from committed results, so that no figure there is typed by hand.
 
-A table stands between `<!-- table:NAME -->` (or `<!-- table:NAME columns=a,b -->`) and
-`<!-- /table -->`; its figures are those of NAME.csv in benchmarks/results or tests/slow.
+A table stands between `<!-- table:NAME -->` and `<!-- /table -->`; its figures are those of NAME.csv in
+benchmarks/results or tests/slow. `<!-- table:NAME columns=a,b where=c:x,d:y -->` keeps columns a and b of the
+rows with x in column c and y in column d.
 `python benchmarks/readme.py` writes the README, with `--check` it only says whether it would change.
 """
 
@@ -17,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = (ROOT / "benchmarks" / "results", ROOT / "tests" / "slow")
 
 _TABLE = re.compile(
-    r"(?P<open><!-- table:(?P<name>[\w-]+)(?: columns=(?P<columns>[\w,.-]+))? -->\n)"
+    r"(?P<open><!-- table:(?P<name>[\w-]+)(?: columns=(?P<columns>\S+))?(?: where=(?P<where>\S+))? -->\n)"
     r".*?(?P<close><!-- /table -->)",
     re.DOTALL,
 )
@@ -27,7 +28,7 @@ def filled(text: str, folders: tuple[Path, ...] = RESULTS) -> str:
     """The text with every table written anew; FileNotFoundError, KeyError where the results lack one."""
 
     def write(found: re.Match[str]) -> str:
-        rows = _rows(found["name"], folders)
+        rows = [row for row in _rows(found["name"], folders) if _kept(row, found["where"])]
         columns = found["columns"].split(",") if found["columns"] else list(rows[0])
         return found["open"] + markdown(rows, columns) + found["close"]
 
@@ -54,6 +55,11 @@ def shown(cell: str) -> str:
     if value.is_integer() and "." not in cell:
         return f"{value:,.0f}"
     return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _kept(row: dict[str, str], where: str | None) -> bool:
+    pairs = (pair.split(":") for pair in where.split(",")) if where else ()
+    return all(row[column] == value for column, value in pairs)
 
 
 def _rows(name: str, folders: tuple[Path, ...]) -> list[dict[str, str]]:

@@ -49,6 +49,13 @@ def test_a_table_is_filled_from_its_file(readme: ModuleType, tmp_path: Path) -> 
     assert readme.filled(made, (tmp_path,)) == made
 
 
+def test_a_table_keeps_the_rows_asked_for(readme: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("model,n,llf\nou,250,1\nou,500,2\nnoise,250,3\n")
+    made = readme.filled("<!-- table:s columns=llf where=model:ou,n:500 -->\n<!-- /table -->\n", (tmp_path,))
+    assert made.splitlines()[1:4] == ["| llf |", "| --- |", "| 2 |"]
+    assert len(made.splitlines()) == 5
+
+
 def test_a_table_without_results_is_an_error(readme: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"speed\.csv"):
         readme.filled("<!-- table:speed -->\n<!-- /table -->\n", (tmp_path,))

@@ -94,3 +94,20 @@ def test_a_bootstrap_serves_where_normal_draws_do_not():
     fit = bm.fit(bm.OU() + bm.Noise(), bm.BasisSeries.from_basis(hours(300), y))
     frame = bm.failure_probability(bm.bootstrap(fit, 10, rng=1), draws=10)
     assert frame["filtered_upper"].notna().all()
+
+
+def test_a_regime_whose_weight_underflows_leaves_the_moments_finite():
+    from basismodels.likelihood.kim import Filtered, Steps
+    from basismodels.likelihood.smoother import smooth
+
+    n = 4
+    p = np.array([[0.5, 0.5], [1.0, 1e-309], [1.0, 0.0], [1.0, 0.0]])
+    zero = np.zeros((2, 2))
+    steps = Steps(
+        np.full((2, 2), 0.9), zero, np.ones((2, 2)), np.zeros((2, 2, 1)), np.ones((2, 1)), np.zeros(2), np.zeros(2),
+        np.array([np.eye(2), [[1.0, 0.0], [1e-300, 1.0]]]),
+    )  # fmt: skip
+    found = smooth(Filtered(p, np.zeros((n, 2, 2)), np.ones((n, 2, 3)), np.zeros(n)), np.array([0, 1, 1, 1]), steps)
+    assert np.isfinite(found.p).all()
+    assert np.isfinite(found.mean).all()
+    assert np.isfinite(found.var).all()

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from basismodels.components.noise import Noise
+from basismodels.components.ou import OU
+from basismodels.components.slow import SlowOU
 from basismodels.likelihood import discrete, hamilton, kalman, kim
+from basismodels.problem import bind
 
 
 def differences(f, x, unit=3e-4):
@@ -29,6 +33,17 @@ def test_of_every_model(bound, point):
     x = point(bound, seed=len(bound.spec))
     _, gradient = bound.engine.loglik_grad(bound.layout, x)
     agree(gradient, differences(lambda at: bound.engine.loglik(bound.layout, at), x))
+
+
+@pytest.mark.parametrize("kappa", [0.3, 1e-9, -0.01])
+@pytest.mark.parametrize("model", [OU(), OU() + Noise(), OU() + SlowOU() + Noise()], ids=repr)
+def test_across_zero_speed(model, kappa, series):
+    """One regime with kappa itself as the coefficient, conditional start: nothing happens at zero."""
+    made = bind(model, series(60), initial="conditional", kappa_link="identity")
+    values = {"kappa": kappa, "theta": 2.0, "sigma": 1.0, "tau": 0.4, "slow.kappa": 0.02, "slow.sigma": 0.3}
+    x = made.spec.to_free(np.array([values[name] for name in made.spec.names]))
+    _, gradient = made.engine.loglik_grad(made.layout, x)
+    agree(gradient, differences(lambda at: made.engine.loglik(made.layout, at), x))
 
 
 @pytest.mark.parametrize("diffuse", [False, True])

@@ -70,6 +70,8 @@ def failing(problem: Problem, x: Array, event: Event, *, coarse: bool = False, l
     weight = state.weights[seen].sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         phi = (state.weights[seen] * lost[seen]).sum(axis=0) / weight
+    if not np.all(np.isfinite(phi[weight >= FEW])):
+        raise np.linalg.LinAlgError("the smoothed state is not finite")
     phi = np.where(weight >= FEW, phi, np.nan)
     chosen = np.asarray(np.nan_to_num(phi, nan=0.0) >= event.threshold)
     now = filtered.p[problem.place]

@@ -12,7 +12,9 @@ from basismodels.errors import ModelError
 from basismodels.inference.bootstrap import bootstrap
 from basismodels.inference.draws import draws_of
 from basismodels.inference.inversion import invert, speeds
+from basismodels.inference.mle import is_plain_ou
 from basismodels.inference.profile import profile_interval
+from basismodels.inference.profile_ou import plain_limits
 from basismodels.inference.studentised import studentised_interval
 from basismodels.results import Fit
 
@@ -75,7 +77,10 @@ def _profiled(fit: Fit, names: list[str], level: float) -> pd.DataFrame:
     """Profile limits of the names, Wald limits where a level is carried as a drift."""
     found = fit.conf_int(level).assign(method="wald")
     for name in names:
-        if fit.problem.spec.coefficients[fit.problem.spec.position(name)].over < 0:
+        if is_plain_ou(fit.problem) and name != "kappa":
+            found.loc[name, ["lower", "upper"]] = plain_limits(fit, name, level)
+            found.loc[name, "method"] = "profile"
+        elif fit.problem.spec.coefficients[fit.problem.spec.position(name)].over < 0:
             found.loc[name, ["lower", "upper"]] = profile_interval(fit, name, level)
             found.loc[name, "method"] = "profile"
     return found

@@ -7,6 +7,7 @@ estimated too, 2 / T where it is known. With h = T / n the corrections below are
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +46,7 @@ def jackknifed(y: Array, dt: Array, blocks: int = 2) -> float:
     m / (m - 1) kappa - sum of the blocks' estimates / (m^2 - m), each conditional on its first observation.
     """
     edges = np.linspace(0, len(dt), blocks + 1).astype(int)
-    parts = [_conditional(y[a : b + 1], dt[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [_conditional(y[a : b + 1], dt[a:b]) for a, b in pairwise(edges)]
     return (blocks * _conditional(y, dt) - sum(parts) / blocks) / (blocks - 1)
 
 

@@ -92,7 +92,13 @@ def _smooth(kk, row, steps, fp, fm, fv, sp, sm, sv):  # type: ignore[no-untyped-
             for k in range(K):
                 total += weight[j, k]
             sp[i, j] = total
-            i_t = 1.0 / total if total > 0.0 else 0.0
+            if total < 1e-290:
+                # no weight to share out: the filtered moments stand
+                sp[i, j] = 0.0
+                sm[i, j] = fm[i, j]
+                sv[i, j] = fv[i, j]
+                continue
+            i_t = 1.0 / total
             x = 0.0
             l = 0.0
             for k in range(K):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 import numpy as np
 
@@ -22,22 +23,38 @@ def event(a: Analysis) -> str:
 
 
 def verdict(a: Analysis) -> list[str]:
-    """Whether convergence failed, when and for how long, by the event that needs no regimes.
+    """Whether convergence failed, when and for how long: by the event that needs no regimes, else by failure regimes.
 
-    It failed where no return within the horizon stayed more likely than not for the horizon
-    and three observations at least.
+    It failed where no return within the horizon stayed more likely than not for the horizon and
+    three observations at least, or where a failure regime held as long.
     """
     worst = longest(a.lost)
+    if _lasted(worst, a):
+        return [_failed(a, worst), _sureness(a, worst), *_another(a, worst), *_in_all(a)]
+    held = longest(a.failing.spells) if a.failing is not None and a.failing.tells else None
+    if _lasted(held, a):
+        return [_held(a, held)]
     if worst is None:
         return [f"Convergence did not fail: at no observation was {event(a)} more likely than not.", *_outside(a)]
-    if worst.hours < a.settings.horizon or worst.rows < BARS:
-        text = (
-            f"Convergence did not fail for long: {event(a)} was more likely than not at "
-            f"{share(share_of(a.fit, a.lost))} of the observations, for {span(worst.hours)} at the longest "
-            f"(from {date(worst.start)} UTC)."
-        )
-        return [text, *_outside(a)]
-    return [_failed(a, worst), _sureness(a, worst), *_another(a, worst), *_in_all(a)]
+    text = (
+        f"Convergence did not fail for long: {event(a)} was more likely than not at "
+        f"{share(share_of(a.fit, a.lost))} of the observations, for {span(worst.hours)} at the longest "
+        f"(from {date(worst.start)} UTC)."
+    )
+    return [text, *_outside(a)]
+
+
+def _lasted(spell: Spell | None, a: Analysis) -> TypeGuard[Spell]:
+    return spell is not None and spell.hours >= a.settings.horizon and spell.rows >= BARS
+
+
+def _held(a: Analysis, held: Spell) -> str:
+    """Failure by regimes alone: hindsight sees it, the moment did not."""
+    return (
+        f"Convergence failed for {span(held.hours)}, {_dates(held)}, as hindsight shows: a failure regime held, with "
+        f"the basis between {bps(held.lowest)} and {bps(held.highest)}. At the time the model expected that regime to "
+        f"end sooner: {event(a)} was more likely than not at {share(share_of(a.fit, a.lost))} of the observations only."
+    )
 
 
 def _failed(a: Analysis, worst: Spell) -> str:
@@ -53,6 +70,8 @@ def _sureness(a: Analysis, worst: Spell) -> str:
     if lower.isna().all():
         return "That probability has no limits here, so how sure this is cannot be told."
     sure = float((lower > 0.5).mean())
+    if sure == 0.0:
+        return f"But the lower {a.settings.level:.0%} limit of that probability was never above one half."
     said = "throughout" if sure == 1.0 else f"for {share(sure)} of the spell"
     return f"Even the lower {a.settings.level:.0%} limit of that probability was above one half {said}."
 
@@ -99,7 +118,7 @@ def now(a: Analysis) -> list[str]:
     if np.isnan(lower):
         why = a.no_return.attrs.get("note", "no draw of the parameters gave a finite value")
         return [f"{head}, without limits: {why}."]
-    return [f"{head} ({_limits(a, lower, upper, no_return_draws(a))} of the parameters of {a.chosen.label})."]
+    return [f"{head} ({_limits(a, lower, upper, no_return_draws(a))} of the parameters)."]
 
 
 def _limits(a: Analysis, lower: float, upper: float, draws: int) -> str:
@@ -113,7 +132,9 @@ def regimes(a: Analysis) -> list[str]:
     """What the regimes add: which fail, how surely, whether one holds now, or a bound where none fails."""
     f = a.failing
     if f is None:
-        return ["No model with regimes can be trusted here, so nothing is said of failure regimes."]
+        tried = any(e.fit is not None and e.fit.problem.layout.regimes > 1 for e in a.entries)
+        why = "No model with regimes can be trusted here" if tried else "No model with regimes was fitted"
+        return [f"{why}, so nothing is said of failure regimes."]
     if not f.failing:
         return _none(a, f)
     if not f.tells:

@@ -46,7 +46,7 @@ def basis(
     if "slow.kappa" in fit.model.formulas():
         ax.plot(*thin(canvas.days(time), _slow_level(fit)), color=canvas.LEVEL, linewidth=1.1)
         said += " · ochre: level it reverts to"
-    ax.set_title(f"Basis, bps{said}")
+    ax.set_title(f"Basis, bps{said}", loc="left")
     canvas.time_axis(ax, time)
     return ax
 
@@ -117,7 +117,7 @@ def _probability(frame: pd.DataFrame, columns: tuple[str, str, str], color: str,
     ax.axhline(0.5, color=canvas.FAINT, linewidth=0.5, linestyle=(0, (2, 3)))
     ax.set_ylim(-0.03, 1.03)
     ax.set_yticks([0.0, 0.5, 1.0])
-    ax.set_title(title)
+    ax.set_title(title, loc="left")
     canvas.time_axis(ax, time)
     return ax
 
@@ -125,7 +125,7 @@ def _probability(frame: pd.DataFrame, columns: tuple[str, str, str], color: str,
 def funding(data: BasisSeries, ax: Axes | None = None) -> Axes:
     """Settled funding in bps per 8 h at its stamps; an empty frame that says so where there is none."""
     ax = canvas.new_axes(ax, height=1.3)
-    ax.set_title("Settled funding, bps per 8 h")
+    ax.set_title("Settled funding, bps per 8 h", loc="left")
     if data.settlements is None:
         _say(ax, "no funding in the data")
         ax.set_yticks([])
