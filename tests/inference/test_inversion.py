@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -194,6 +196,21 @@ def test_only_speeds_are_inverted() -> None:
         bm.conf_int(fit, "invert")
 
 
+def test_too_few_draws_are_refused() -> None:
+    fit = bm.fit(bm.OU() + bm.Noise(), record(noisy(2, 60)), starts=1)
+    with pytest.raises(bm.ModelError, match="draws must be 0 or at least 10"):
+        invert(fit, draws=3)
+
+
+def test_nothing_of_a_fit_is_kept_once_it_is_gone() -> None:
+    fit = bm.fit(bm.OU() + bm.SlowOU() + bm.Noise(), record(noisy(6, 200)), starts=1)
+    invert(fit, "kappa")
+    gone = weakref.ref(fit)
+    del fit
+    gc.collect()
+    assert gone() is None
+
+
 def noisy(seed: int, n: int = 400) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return series(15.0, np.ones(n), rng) + rng.normal(size=n + 1)
@@ -228,6 +245,7 @@ def test_noise_inversion_reports_its_monte_carlo_error_and_repeats_itself() -> N
     plain = invert(fit, draws=0)
     again = invert(bm.fit(bm.OU() + bm.Noise(), data, starts=3), draws=60, rng=4)
     assert (made.lower, made.upper) == (again.lower, again.upper)
+    assert told[0] == (0, told[-1][1])
     assert told[-1] == (told[-1][1], told[-1][1])
     assert 0.0 < made.error_upper < 0.2 * (made.upper - made.lower)
     assert abs(made.upper - plain.upper) < 5.0 * made.error_upper
@@ -242,7 +260,7 @@ def test_two_speeds_keep_their_order() -> None:
     assert fast.lower <= fit.params["kappa"] <= fast.upper
     assert slow.lower <= fit.params["slow.kappa"] <= slow.upper
     assert slow.lower >= 0.0
-    drawn = PathRoot(fit, "kappa").simulated(fit.params["kappa"], fit.x, 12, np.random.default_rng(1))
+    drawn = PathRoot(fit, "kappa").simulated(fit.params["kappa"], fit.x, 8, np.random.default_rng(1))
     assert np.isfinite(drawn).all()
     assert drawn.min() < 0.0 < drawn.max()
 

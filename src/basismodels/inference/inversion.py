@@ -30,6 +30,7 @@ _WIDEST = 4.2
 _STRIDE = 0.7
 _RESAMPLES = 60
 _NODES = 5
+_FEWEST = 10
 
 
 class Statistic(Protocol):
@@ -99,11 +100,13 @@ def invert(
 
     `draws`: simulated series at each of five values; default 99 for OU with noise and where the level
     is fixed, 0 for other models, where each is two fits: 0 keeps the plain process's distribution.
-    Plain OU has a table of its own and takes none. `rng`: seed. `progress`: called with (done, total) series.
-    Errors: ModelError for a coefficient that is not a speed.
+    Plain OU has a table of its own and takes none. `rng`: seed. `progress`: called with (done, total) series,
+    with 0 first, so that the cost is known. Errors: ModelError for a coefficient that is not a speed.
     """
     if is_plain_ou(fit.problem) and name == "kappa":
         return invert_ou(*observed(fit.problem), level)
+    if draws is not None and draws != 0 and draws < _FEWEST:
+        raise ModelError(f"draws must be 0 or at least {_FEWEST}, got {draws!r}", remedy="draws=99")
     made = _prepared(fit, name)
     count = made.usual if draws is None else draws
     return _limits(made, made.null(count, rng, progress), level)
@@ -131,6 +134,8 @@ class _Prepared:
 
     def _simulated(self, draws: int, rng: np.random.Generator, progress: Progress | None) -> Null:
         chosen = nodes(self.scan, self.plain)
+        if progress is not None:
+            progress(0, len(chosen) * draws)
         roots = np.empty((len(chosen), draws))
         for k, i in enumerate(chosen):
             value = float(np.sinh(self.scan.place[i])) / self.statistic.span

@@ -29,8 +29,8 @@ class PathRoot:
     """
 
     def __init__(self, fit: Fit, name: str) -> None:
-        self.fit = _crossing_zero(fit) if name == "kappa" else fit
-        self.problem, self.x, self.top = self.fit.problem, self.fit.x, self.fit.llf
+        used = _crossing_zero(fit) if name == "kappa" else fit
+        self.problem, self.x, self.top = used.problem, used.x, used.llf
         self.i = self.problem.spec.position(name)
         self.coefficient = self.problem.spec.coefficients[self.i]
         self.box, self.unit = bounds(self.problem, scales(self.problem)), steps(self.problem, self.x)

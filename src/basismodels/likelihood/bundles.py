@@ -214,32 +214,44 @@ def largest(typingctx: Any, value: Any) -> Any:
 
 
 @intrinsic
-def smallest(typingctx: Any, value: Any) -> Any:
-    """Least of the K entries, lane by lane."""
+def entry(typingctx: Any, value: Any) -> Any:
+    """The first of the entries."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        made, *rest = _open(builder, args[0])
-        for part in rest:
-            made = builder.select(builder.fcmp_ordered("<", made, part), made, part)
-        return made
+        return builder.extract_value(args[0], 0)
 
     return Lanes(value.width)(value), codegen
 
 
 @intrinsic
-def relative_power(typingctx: Any, value: Any, least: Any) -> Any:
-    """2^(least - value) of each entry, `least` the smallest; one exponential less for K = 2."""
+def behind(typingctx: Any, value: Any) -> Any:
+    """First entry less each of the others, K - 1 entries."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        parts, least = _open(builder, args[0]), args[1]
-        if len(parts) != 2:
-            return _close(builder, [exp2_lanes(builder, builder.fsub(least, part)) for part in parts])
-        first = builder.fcmp_ordered("<", *parts)
-        greater = builder.select(first, parts[1], parts[0])
-        one, small = constant_lanes(least.type.count, 1.0), exp2_lanes(builder, builder.fsub(least, greater))
-        return _close(builder, [builder.select(first, one, small), builder.select(first, small, one)])
+        first, *rest = _open(builder, args[0])
+        return _close(builder, [builder.fsub(first, part) for part in rest])
 
-    return value(value, least), codegen
+    return Bundle(value.count - 1, value.width)(value), codegen
+
+
+@intrinsic
+def powers(typingctx: Any, value: Any) -> Any:
+    """2^x of each entry, zero below 2^-1021."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _close(builder, [exp2_lanes(builder, part) for part in _open(builder, args[0])])
+
+    return value(value), codegen
+
+
+@intrinsic
+def after_one(typingctx: Any, value: Any) -> Any:
+    """A one and then the entries, K of them."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _close(builder, [constant_lanes(sig.args[0].width, 1.0), *_open(builder, args[0])])
+
+    return Bundle(value.count + 1, value.width)(value), codegen
 
 
 def _register(symbol: Any, instruction: str) -> None:

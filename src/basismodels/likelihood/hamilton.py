@@ -20,7 +20,6 @@ from basismodels.likelihood.kim import Filtered, Start, Steps
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
-_WIDTH = (0,) * lanes.WIDTH
 _NONE = np.empty(0)
 
 
@@ -38,7 +37,7 @@ def _regular(y: Array, row: Rows, steps: Steps, start: Start, out: Array) -> flo
     if k == 1:
         return float("nan")
     value = lanes.regular(
-        _tuple(k), _tuple(k * k), _WIDTH, y, row, steps.phi, steps.c, steps.v, steps.p,
+        _tuple(k), _tuple(k * k), lanes.width_for(k), y, row, steps.phi, steps.c, steps.v, steps.p,
         start.p, start.mean, start.var, start.diffuse, float(start.flat), len(out) > 0, out,
     )  # fmt: skip
     return float(value)

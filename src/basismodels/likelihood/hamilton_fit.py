@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from basismodels.likelihood.hamilton_lanes import WIDTH, places, run
+from basismodels.likelihood.hamilton_lanes import places, run, width_for
 from basismodels.likelihood.hamilton_search import ascend, em_step, natural_of, sizes, stationary_law
 from basismodels.likelihood.hamilton_starts import cut_start
 
@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 _RACE = 5
 _SHARE = 5
-_LEAST = 4 * WIDTH
+_LEAST = 40
 
 
 class Estimate(NamedTuple):
@@ -94,10 +94,11 @@ def _unscale(kk, x, centre, spread):  # type: ignore[no-untyped-def]
 
 
 def fit(y: Array, regimes: int = 2, starts: int = 20, rng: np.random.Generator | int | None = None) -> Estimate:
-    """Fit the switching autoregression to y (n,), one observation a step, none missing, n >= 32.
+    """Fit the switching autoregression to y (n,), one observation a step, none missing, n >= 40.
 
     `starts`: one is cut from local volatility; more vary what they are cut from, by `rng`
-    (a fixed seed by default).
+    (a fixed seed by default). Errors: ValueError for too short a series, and where regimes are so
+    far apart that densities overflow (`discrete_search` serves there).
     """
     series = np.ascontiguousarray(y, dtype=np.float64)
     if len(series) < _LEAST:
@@ -106,7 +107,9 @@ def fit(y: Array, regimes: int = 2, starts: int = 20, rng: np.random.Generator |
     draws[0] = 0.0
     kk = (0,) * regimes
     x = np.empty(regimes * (regimes + 2))
-    value, calls = _fit(kk, (0,) * (regimes * regimes), (0,) * WIDTH, series, draws, x)
+    value, calls = _fit(kk, (0,) * (regimes * regimes), width_for(regimes), series, draws, x)
+    if not np.isfinite(value):
+        raise ValueError("every start ended where regimes are too far apart for the compiled kernel")
     return _estimate(kk, x, float(value), int(calls))
 
 
@@ -120,7 +123,8 @@ def loglik(y: Array, estimate: Estimate) -> float:
     """Log likelihood of y (n,) at given coefficients."""
     k = len(estimate.v)
     kk = (0,) * k
-    return float(_loglik(kk, (0,) * (k * k), (0,) * WIDTH, np.ascontiguousarray(y, dtype=np.float64), *estimate[:4]))
+    own = (np.array(part) for part in estimate[:4])
+    return float(_loglik(kk, (0,) * (k * k), width_for(k), np.ascontiguousarray(y, dtype=np.float64), *own))
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

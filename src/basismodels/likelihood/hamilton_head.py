@@ -1,4 +1,4 @@
-"""Hamilton's filter and smoother over the few observations before the pieces of `hamilton_lanes`."""
+"""What `hamilton_lanes` does before its pieces: the first few observations, and the order of the regimes."""
 
 from __future__ import annotations
 
@@ -82,3 +82,23 @@ def head_sums(kk, more, y, count, phi_c, p, follow, e, laws, out):  # type: igno
             follow[j] = 0.0
             for k in range(K):
                 follow[j] += p[j, k] * ahead[k]
+
+
+@njit(error_model="numpy")
+def exchange(kk, more, k, phi, c, v, p, law, density0, out):  # type: ignore[no-untyped-def]
+    """Exchanges regimes 0 and k, in the sums `out` too."""
+    K = len(kk)
+    for a in (phi, c, v, law, density0):
+        a[0], a[k] = a[k], a[0]
+    for j in range(K):
+        p[0, j], p[k, j] = p[k, j], p[0, j]
+    for j in range(K):
+        p[j, 0], p[j, k] = p[j, k], p[j, 0]
+    if out.shape[0] == 0:
+        return
+    for row in range(4 + K + 2 * len(more)):
+        at = row * K
+        out[at], out[at + k] = out[at + k], out[at]
+    for j in range(K):
+        at = 3 * K + j
+        out[at], out[at + k * K] = out[at + k * K], out[at]

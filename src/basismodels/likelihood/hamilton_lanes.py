@@ -1,10 +1,10 @@
-"""Hamilton's filter and smoother on a regular grid, the series cut into eight pieces run side by side.
+"""Hamilton's filter and smoother on a regular grid, the series cut into pieces run side by side.
 
 With the regime law a (a row vector), a_t = (a_{t-1} P) diag(e_t). A piece multiplies
 its matrices P diag(e_t) without knowing where it starts; the K by K products then give
 the law at every join exactly. A second run goes back, block by block, and sums what the
-gradient needs. Densities are relative to the greatest of the regimes; products are
-rescaled by powers of two at every block.
+gradient needs. The regime of greatest variance is put first and densities taken relative
+to its own; products are rescaled by powers of two at every block.
 """
 
 from __future__ import annotations
@@ -17,22 +17,31 @@ from numba import njit
 
 from basismodels.likelihood.bundles import (
     add_product,
+    after_one,
+    behind,
     columns,
+    entry,
     largest,
-    relative_power,
+    powers,
     repeat,
-    smallest,
     spread_bundle,
     store_bundle,
     times,
 )
-from basismodels.likelihood.hamilton_head import LN2, head_filter, head_sums
+from basismodels.likelihood.hamilton_head import LN2, exchange, head_filter, head_sums
 from basismodels.likelihood.hamilton_sums import BLOCK, piece_sums
 from basismodels.likelihood.lane_bits import apart, exponent, inverse_power, transpose_block, unlike
-from basismodels.likelihood.lanes import fill, load, store
+from basismodels.likelihood.lanes import fill, greater, greatest, load, store
 
-WIDTH = 8
-LEAST_P = 1e-15
+LEAST_ROWS = 512
+# in a block densities relative to the first regime's and P may not overflow or underflow
+LEAST_P = 1e-30
+MOST_BITS = 120.0
+
+
+def width_for(regimes: int) -> tuple[int, ...]:
+    """A tuple as long as there are pieces: as many as registers hold."""
+    return (0,) * (16 if regimes == 2 else 8)
 
 
 @njit(error_model="numpy")
@@ -51,14 +60,15 @@ def _interleave(ww, y, first, length, b, at):  # type: ignore[no-untyped-def]
 
 @njit(error_model="numpy")
 def _products(kk, square, ww, coef, length, b, at):  # type: ignore[no-untyped-def]
-    """Matrix product of each piece into the first rows of `b`, then its exponent and least exponents.
+    """Matrix product of each piece into the first rows of `b`, then its exponent and the first regime's.
 
     Where `at.e` is not zero keeps every density, and the product where each block begins.
+    Returns the greatest logarithm to base 2 of a density relative to the first regime's.
     """
     K, W = len(kk), len(ww)
     scale, phi, c = spread_bundle(kk, ww, coef, 0), spread_bundle(kk, ww, coef, K), spread_bundle(kk, ww, coef, 2 * K)
     p, product = spread_bundle(square, ww, coef, 3 * K), spread_bundle(square, ww, coef, 3 * K + K * K)
-    leasts, exponents = fill(ww, 0.0), fill(ww, 0.0)
+    firsts, exponents, worst = fill(ww, 0.0), fill(ww, 0.0), fill(ww, 0.0)
     before = load(ww, b, at.y)
     here = at.product
     for first in range(0, length, BLOCK):
@@ -72,16 +82,18 @@ def _products(kk, square, ww, coef, length, b, at):  # type: ignore[no-untyped-d
             now = load(ww, b, at.y + (t + 1) * W)
             e = add_product(add_product(c, phi, repeat(kk, before)), scale, repeat(kk, now))
             e = e * e
-            least = smallest(e)
-            density = relative_power(e, least)
+            relative = behind(e)
+            density = powers(relative)
             if at.e > 0:
-                store_bundle(density, b, at.e + t * K * W)
-            product = times(product, columns(p, density))
-            leasts = leasts + least
+                store_bundle(density, b, at.e + t * (K - 1) * W)
+            product = times(product, columns(p, after_one(density)))
+            worst = greater(worst, largest(relative))
+            firsts = firsts + entry(e)
             before = now
     store_bundle(product, b, 0)
     store(exponents, b, K * K * W)
-    store(leasts, b, (K * K + 1) * W)
+    store(firsts, b, (K * K + 1) * W)
+    return greatest(worst)
 
 
 @njit(error_model="numpy")
@@ -125,7 +137,7 @@ def _join(kk, ww, law, b, at):  # type: ignore[no-untyped-def]
 def _is_regular(ww, row):  # type: ignore[no-untyped-def]
     """Whether all steps but the first are the same one, and worth cutting."""
     n, W = row.shape[0], len(ww)
-    if n < 4 * W * BLOCK:
+    if n < LEAST_ROWS:
         return False
     # the last window overlaps the one before it
     different = unlike(ww, row, n - W, row[1])
@@ -159,7 +171,7 @@ def places(kk, ww, n, gradient):  # type: ignore[no-untyped-def]
         return Places(left, right, y, laws, 0, 0, laws)
     product = laws + max((BLOCK + 1) * K, 3 * K + K * K) * W
     e = product + (length // BLOCK + 1) * K * K * W
-    return Places(left, right, y, laws, product, e, e + length * K * W)
+    return Places(left, right, y, laws, product, e, e + length * (K - 1) * W)
 
 
 @njit(error_model="numpy")
@@ -188,11 +200,25 @@ def _coefficients(kk, phi, c, v, p):  # type: ignore[no-untyped-def]
 
 @njit(error_model="numpy")
 def run(kk, square, ww, more, y, phi, c, v, p, law, density0, gradient, b, out):  # type: ignore[no-untyped-def]
-    """As `regular`, for one step's coefficients; `b` is room as `places` asks; `law` is overwritten.
+    """As `regular`, for one step's coefficients, overwritten; `b` is room as `places` asks.
 
     With `more` sums of w y'^2 and w y' (K each) follow in `out`.
     """
     apart()
+    widest = 0
+    for k in range(1, len(kk)):
+        widest = k if v[k] > v[widest] else widest
+    if widest > 0:
+        exchange(kk, more, widest, phi, c, v, p, law, density0, out[:0])
+    value = _ordered(kk, square, ww, more, y, phi, c, v, p, law, density0, gradient, b, out)
+    if widest > 0:
+        exchange(kk, more, widest, phi, c, v, p, law, density0, out)
+    return value
+
+
+@njit(error_model="numpy")
+def _ordered(kk, square, ww, more, y, phi, c, v, p, law, density0, gradient, b, out):  # type: ignore[no-untyped-def]
+    """As `run`, with the regime of greatest variance first."""
     K, W = len(kk), len(ww)
     coef, relative, least = _coefficients(kk, phi, c, v, p)
     for j in range(K):
@@ -206,7 +232,8 @@ def run(kk, square, ww, more, y, phi, c, v, p, law, density0, gradient, b, out):
     e, laws = np.empty((W, K)), np.empty((W, K))
     value = head_filter(kk, y, head, coef, relative, law, density0, e, laws)
     _interleave(ww, y, head + 1, length, b, at.y)
-    _products(kk, square, ww, coef, length, b, at)
+    if not _products(kk, square, ww, coef, length, b, at) < MOST_BITS:
+        return math.nan
     value += _join(kk, ww, law, b, at) - 0.5 * steps * math.log(2.0 * math.pi * least)
     if gradient:
         phi_c = coef[3 * K + 2 * K * K :]
@@ -235,7 +262,8 @@ def regular(kk, square, ww, y, row, phi, c, v, p, law0, mean0, var0, diffuse, fl
             e = y[0] - mean0[k, 0]
             density0[k] = -0.5 * (math.log(2.0 * math.pi * var0[k, 0]) + e * e / var0[k, 0])
     b = np.empty(places(kk, ww, y.shape[0], gradient).size)
-    return run(kk, square, ww, (), y, phi[r], c[r], v[r], p[r], law0.copy(), density0, gradient, b, out)
+    own = phi[r].copy(), c[r].copy(), v[r].copy(), p[r].copy(), law0.copy()
+    return run(kk, square, ww, (), y, *own, density0, gradient, b, out)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

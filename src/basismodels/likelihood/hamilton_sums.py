@@ -7,6 +7,7 @@ from numba import njit
 from basismodels.likelihood.bundles import (
     add_outer,
     add_product,
+    after_one,
     applied,
     columns,
     load_bundle,
@@ -18,7 +19,7 @@ from basismodels.likelihood.bundles import (
 )
 from basismodels.likelihood.lanes import fill, load, total
 
-BLOCK = 16
+BLOCK = 8
 
 
 @njit(error_model="numpy")
@@ -29,7 +30,8 @@ def _block_laws(kk, square, ww, p, left, length, b, at, block):  # type: ignore[
     law = times(left, load_bundle(square, ww, b, at.product + block * K * K * W))
     store_bundle(law, b, at.laws)
     for t in range(min(BLOCK, length - first)):
-        law = times(law, columns(p, load_bundle(kk, ww, b, at.e + (first + t) * K * W)))
+        density = after_one(load_bundle(kk[1:], ww, b, at.e + (first + t) * (K - 1) * W))
+        law = times(law, columns(p, density))
         store_bundle(law, b, at.laws + (t + 1) * K * W)
 
 
@@ -69,7 +71,7 @@ def piece_sums(kk, square, ww, more, coef, phi_c, length, b, at, out):  # type: 
                 level_part = weight * before
                 level = level + level_part
                 second = add_product(second, level_part, before)
-            ahead = follow * load_bundle(kk, ww, b, at.e + (first + t) * K * W)
+            ahead = follow * after_one(load_bundle(kk[1:], ww, b, at.e + (first + t) * (K - 1) * W))
             pairs = add_outer(pairs, law, ahead)
             follow = applied(p, ahead)
     store_bundle(cross, b, at.laws)

@@ -186,12 +186,13 @@ def exp(typingctx: Any, x: Any) -> Any:
 
 def _split(builder: Any, x: Any) -> tuple[Any, Any]:
     """2^n and x - n for the nearest whole n."""
-    width = x.type.count
-    shifted = builder.fadd(x, constant_lanes(width, _MAGIC))
-    rest = builder.fsub(x, builder.fsub(shifted, constant_lanes(width, _MAGIC)))
-    whole = ir.VectorType(_INT, width)
-    biased = builder.add(builder.bitcast(shifted, whole), bit_mask(width, 1023))
-    return builder.bitcast(builder.shl(biased, bit_mask(width, 52)), x.type), rest
+    # the last bits of x + magic are n and the exponent's bias
+    magic = constant_lanes(x.type.count, _MAGIC + 1023.0)
+    shifted = builder.fadd(x, magic)
+    rest = builder.fsub(x, builder.fsub(shifted, magic))
+    whole = ir.VectorType(_INT, x.type.count)
+    scale = builder.shl(builder.bitcast(shifted, whole), bit_mask(x.type.count, 52))
+    return builder.bitcast(scale, x.type), rest
 
 
 def _polynomial(builder: Any, x: Any, coefficients: Sequence[float]) -> Any:
