@@ -21,13 +21,13 @@ from typing import Any
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-import numpy as np
+import numpy as np  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-import peers
-import series
+import peers  # noqa: E402
+import series  # noqa: E402
 
 RESULT = HERE / "results" / "speed.csv"
 
@@ -87,6 +87,7 @@ def plain_ou(n: int) -> Iterator[Row]:
     found = ou.maximise(y, dt, stationary=True)
     ours = least(lambda: ou.maximise(y, dt, stationary=True), 20)
     for name, fit, aim in (("scipy", peers.ou_numpy_fit, 25.0), ("celerite2", peers.celerite_fit, 100.0)):
+        fit(y[:300], dt[:299])
         took, value = once(lambda fit=fit: fit(y, dt))
         yield Row("OU fit, irregular grid", n, versioned(name), ours, took, took / ours, aim, found.value, value)
 
@@ -109,7 +110,8 @@ def noisy_ou(n: int) -> Iterator[Row]:
         np.array([[1.0], [phi]]), np.array([[0.0], [intercept]]), np.array([[0.0], [v]]), np.full((2, 1, 1), tau2),
         one, zero, zero, one[:, :, None],
     )  # fmt: skip
-    start = Start(np.ones(1), np.array([[intercept / (1 - phi), 0.0]]), np.array([[v / (1 - phi**2), 0, 0]]), zero[:1], 0.0)
+    mean, var = np.array([[intercept / (1 - phi), 0.0]]), np.array([[v / (1 - phi**2), 0.0, 0.0]])
+    start = Start(np.ones(1), mean, var, np.zeros(1), 0.0)
     row = np.minimum(np.arange(n), 1)
     ours, theirs = least(lambda: kalman.loglik(y, row, steps, start), 50), least(lambda: model.loglike(x), 5)
     value, peer_value = kalman.loglik(y, row, steps, start), float(model.loglike(x))
@@ -259,6 +261,7 @@ def all_rows(quick: bool) -> Iterator[Row]:
 
 
 def main() -> None:
+    """Prints every comparison as it is made, and writes them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="short series, nothing written")
     quick = parser.parse_args().quick

@@ -99,6 +99,24 @@ def test_a_broken_formula_is_refused(data):
         bm.fit(bm.OU(kappa="1 + + * ("), data)
 
 
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "1 + __import__('os').getpid()", "1 + open('x')", "1 + funding.__class__", "{funding}", "1 + eval('1')",
+        "1 + funding[0]", "1 + (lambda: 1)()", "1 + np.exp(funding)",
+    ],
+)  # fmt: skip
+def test_a_formula_that_would_run_as_code_is_refused(data, formula):
+    with pytest.raises(bm.ModelError, match="compute it as a column"):
+        bm.fit(bm.OU(kappa=formula), data)
+
+
+def test_transforms_and_powers_work(data):
+    assert names(bm.OU(kappa="1 + center(funding) + I(funding**2)"), data)[1:3] == [
+        "kappa:center(funding)", "kappa:I(funding ** 2)",
+    ]  # fmt: skip
+
+
 def test_fewer_points_than_parameters(data):
     few = bm.BasisSeries.from_basis(data.time[:5], data.basis[:5])
     with pytest.raises(bm.DataError, match="5 observations for 6 parameters"):

@@ -123,6 +123,7 @@ def design(name: str, formula: Formula, frame: pd.DataFrame) -> Design:
     import formulaic
     from formulaic.errors import FormulaicError
 
+    _only_known_calls(name, formula)
     try:
         parsed = formulaic.Formula(formula)
         _require_columns(name, formula, parsed, frame)
@@ -134,6 +135,26 @@ def design(name: str, formula: Formula, frame: pd.DataFrame) -> Design:
     values = np.full((len(frame), len(columns)), np.nan)
     values[first:] = np.asarray(matrix, dtype=float)
     return Design(columns, values, matrix.model_spec)
+
+
+_CALLS = frozenset(
+    (
+        "I", "abs", "bs", "cc", "center", "cr", "cs", "exp", "exp10", "exp2", "lag", "log", "log10", "log2", "poly",
+        "scale", "standardize",
+    )
+)  # fmt: skip
+
+
+def _only_known_calls(name: str, formula: str) -> None:
+    """Refuses a formula that is more than columns, numbers, operators and known transforms: it would run as code."""
+    bare = re.sub(r"`[^`]*`", "x", formula)
+    called = set(re.findall(r"([\w.]+)\s*\(", bare))
+    odd = sorted(called - _CALLS) + re.findall(r"__\w*|\.[A-Za-z_]\w*|\blambda\b|[\[\]{}@;'\"\\]", bare)
+    if odd:
+        raise ModelError(
+            f"the formula {name}={formula!r} holds more than columns, numbers, operators and transforms",
+            rows=odd, remedy=f"compute it as a column first; transforms are {', '.join(sorted(_CALLS))}",
+        )  # fmt: skip
 
 
 def _first_known(formula: str, frame: pd.DataFrame) -> int:

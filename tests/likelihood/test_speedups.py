@@ -154,7 +154,7 @@ def test_pieces_step_aside(trouble):
 
 
 def test_student_shocks():
-    """The density is scipy's, the derivative in the degrees of freedom that of the likelihood, and nu to infinity Gaussian."""
+    """The density is scipy's, the slope in nu that of the likelihood, and the limit of many degrees Gaussian."""
     from scipy.stats import t
 
     y, row, steps, start = made(2, 600, slow=False, noise=False)
@@ -162,8 +162,9 @@ def test_student_shocks():
     alone = steps._replace(p=np.stack([np.eye(2), np.eye(2)]))
     law = start._replace(p=np.array([1.0, 0.0]))
     e = y[1:] - steps.phi[1, 0] * y[:-1] - steps.c[1, 0]
-    wanted = t.logpdf(e, nu[0], scale=np.sqrt(steps.v[1, 0]))
-    np.testing.assert_allclose(hamilton.pointwise(y, row, alone, law, nu)[1:], wanted, rtol=1e-10)
+    for freedom in (nu, np.array([199.0, 1.0]), np.array([201.0, 1.0])):
+        wanted = t.logpdf(e, freedom[0], scale=np.sqrt(steps.v[1, 0]))
+        np.testing.assert_allclose(hamilton.pointwise(y, row, alone, law, freedom)[1:], wanted, rtol=1e-10)
     slope = hamilton.loglik_grad_student(y, row, steps, start, nu)[3]
     for k in range(2):
         h = 1e-4 * nu[k] * np.eye(2)[k]
@@ -220,7 +221,7 @@ def test_array_fit_and_general_search_agree():
     y = made(2, 1200, 5, slow=False, noise=False)[0]
     found = hamilton_fit.fit(y, 2, 10)
     model = Regression(y, np.ones((len(y), 1)), lag="switching", variance_switches=True)
-    assert found.value == pytest.approx(discrete_search.search(model).llf, rel=1e-8)
+    assert found.value == pytest.approx(discrete_search.fit(model, starts=10).llf, rel=1e-8)
     moved = hamilton_fit.fit(1e-4 * y + 50.0, 2, 10)
     assert moved.value == pytest.approx(found.value + (len(y) - 1) * np.log(1e4), rel=1e-9)
     np.testing.assert_allclose(moved.v, 1e-8 * found.v, rtol=1e-4)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from basismodels.likelihood import brute, hamilton, kalman, kim
 
@@ -29,16 +30,18 @@ def regular(case, regimes, n, seed, diffuse=False):
     return made._replace(y=y)
 
 
-def log_densities(made):
+def log_densities(made, nu=None):
     y, row, steps, start = made
     first = np.where(start.diffuse > 0, start.flat, norm.logpdf(y[0], start.mean[:, 0], np.sqrt(start.var[:, 0])))
     ahead = steps.phi[row[1:]] * y[:-1, None] + steps.c[row[1:]]
-    return np.vstack([first, norm.logpdf(y[1:, None], ahead, np.sqrt(steps.v[row[1:]]))])
+    scale = np.sqrt(steps.v[row[1:]])
+    later = norm.logpdf(y[1:, None], ahead, scale) if nu is None else student.logpdf(y[1:, None], nu, ahead, scale)
+    return np.vstack([first, later])
 
 
-def forward_backward(made):
+def forward_backward(made, nu=None):
     """Log likelihood, filtered and smoothed probabilities (n, K), and pairs (n - 1, K, K)."""
-    dens = log_densities(made)
+    dens = log_densities(made, nu)
     with np.errstate(divide="ignore"):
         log_p, alpha = np.log(made.steps.p), [np.log(made.start.p) + dens[0]]
     for i in range(1, len(dens)):
@@ -118,6 +121,42 @@ def test_a_regime_that_cannot_be_entered(case, regimes):
     got, bars, _ = hamilton.loglik_grad(*made)
     assert got == pytest.approx(value, rel=1e-11)
     assert all(np.isfinite(part).all() for part in bars)
+
+
+@pytest.mark.parametrize("distinct", [2, 5])
+@pytest.mark.parametrize("regimes", [1, 2, 3])
+def test_student_shocks(case, regimes, distinct):
+    """Heavy tails: value, probabilities, and the derivative in every coefficient and the degrees of freedom."""
+    made = case(regimes, 200, 7, noise=0.0, slow=False, missing=False, distinct=distinct)
+    made.y[100] += 30.0
+    nu = np.array([2.5, 7.0, 40.0])[:regimes]
+    value, filtered, _, _ = forward_backward(made, nu)
+    assert hamilton.loglik(*made, nu=nu) == pytest.approx(value, rel=1e-11)
+    np.testing.assert_allclose(hamilton.filter(*made, nu=nu).p, filtered, rtol=1e-8, atol=1e-11)
+    got, bars, _, in_nu = hamilton.loglik_grad_student(*made, nu)
+    assert got == pytest.approx(value, rel=1e-11)
+
+    def numeric(table, at, f):
+        width = 1e-3 * max(abs(table[at]), 0.1)
+        ends = []
+        for times in (1, -1, 2, -2):
+            moved = table.copy()
+            moved[at] += times * width
+            ends.append(f(moved))
+        return (8 * (ends[0] - ends[1]) - (ends[2] - ends[3])) / (12 * width)
+
+    for name in ("phi", "c", "v"):
+        for at in ((1, 0), (1, regimes - 1)):
+            slope = numeric(
+                getattr(made.steps, name), at,
+                lambda moved, name=name: hamilton.loglik(
+                    made.y, made.row, made.steps._replace(**{name: moved}), made.start, nu
+                ),
+            )  # fmt: skip
+            assert getattr(bars, name)[at] == pytest.approx(slope, rel=1e-7, abs=1e-7)
+    for k in range(regimes):
+        slope = numeric(nu, k, lambda moved: hamilton.loglik(*made, nu=moved))
+        assert in_nu[k] == pytest.approx(slope, rel=1e-7, abs=1e-7)
 
 
 @pytest.mark.parametrize("slow", [False, True])

@@ -19,7 +19,7 @@ from basismodels.results import Estimate
         (1234.6, "1,230"),
         (-2.345, "−2.35"),
         (321472.0, "321,000"),
-        (1e-7, "1.00e-07"),
+        (-1e-7, "−1.00e−07"),
         (math.inf, "infinite"),
         (math.nan, "not known"),
     ],

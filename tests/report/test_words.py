@@ -163,6 +163,10 @@ def test_the_choice_is_the_lowest_bic_among_those_to_be_trusted(analysis: Analys
     chosen = best(entries)
     assert chosen is not None
     assert chosen.label == "ou"
+    assert chosen.fit is not None
+    text = paragraph(replace(analysis, entries=entries, chosen=chosen, fit=chosen.fit, failing=None))
+    gap = said.number(chosen.bic - analysis.chosen.bic)
+    assert f"has a BIC lower by {gap}, but its fit is not to be trusted (some direction is flat)" in text
 
 
 def test_a_model_that_cannot_be_fitted_is_reported_and_does_not_stop_the_rest(analysis: Analysis) -> None:

@@ -16,13 +16,21 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
 @njit(error_model="numpy")
+def _gamma_ratio(nu):  # type: ignore[no-untyped-def]
+    """log Gamma((nu + 1) / 2) - log Gamma(nu / 2); by the asymptotic series where the two would cancel."""
+    if nu < 200.0:
+        return math.lgamma(0.5 * (nu + 1.0)) - math.lgamma(0.5 * nu)
+    return 0.5 * math.log(0.5 * nu) - 0.25 / nu + 1.0 / (24.0 * nu**3) - 1.0 / (20.0 * nu**5)
+
+
+@njit(error_model="numpy")
 def _constants(kk, tails, v, nu):  # type: ignore[no-untyped-def]
     """The part of each log density that does not depend on the data, and 1 / v; both (m, K)."""
     fixed, precision = np.empty_like(v), np.empty_like(v)
     for k in range(len(kk)):
         own = -_HALF_LOG_2PI
         if len(tails) > 0:
-            own = math.lgamma(0.5 * (nu[k] + 1.0)) - math.lgamma(0.5 * nu[k]) - 0.5 * math.log(math.pi * nu[k])
+            own = _gamma_ratio(nu[k]) - 0.5 * math.log(math.pi * nu[k])
         for r in range(v.shape[0]):
             fixed[r, k] = own - 0.5 * math.log(v[r, k])
             precision[r, k] = 1.0 / v[r, k]

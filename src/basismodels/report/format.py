@@ -30,7 +30,7 @@ def number(value: float, digits: int = 3) -> str:
         return "0"
     size = math.floor(math.log10(abs(value)))
     if size < -4 or size > 8:
-        return f"{value:.{digits - 1}e}"
+        return f"{value:.{digits - 1}e}".replace("-", "−")
     rounded = round(value, digits - 1 - size)
     size = math.floor(math.log10(abs(rounded)))
     text = f"{rounded:,.{max(digits - 1 - size, 0)}f}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from basismodels.report.format import bps, date, given, hours, probability, share, span
+import pandas as pd
+
+from basismodels.report.format import bare_hours, bps, date, given, hours, probability, share, span
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,7 +78,7 @@ def _models(report: Report) -> Any:
     table = Table(title="Models", title_justify="left", box=None, pad_edge=False)
     table.add_column("model")
     for heading in ("log likelihood", "BIC", "half-life"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("")
     for label, row in report.table.iterrows():
         table.add_row(*(Text(cell) for cell in _model_cells(str(label), dict(row))))
@@ -84,8 +86,7 @@ def _models(report: Report) -> Any:
 
 
 def _model_cells(label: str, row: dict[str, Any]) -> tuple[str, ...]:
-    fitted = row.get("loglik") == row.get("loglik") and row.get("loglik") is not None
-    if not fitted:
+    if pd.isna(row.get("loglik")):
         return label, "", "", "", f"not fitted: {row['note']}"
     status = "ok" if row["ok"] else f"not to be trusted: {row['note']}"
-    return label, f"{row['loglik_particles']:,.1f}", f"{row['bic']:,.1f}", hours(row["half_life"]), status
+    return label, f"{row['loglik_particles']:,.1f}", f"{row['bic']:,.1f}", bare_hours(row["half_life"]), status

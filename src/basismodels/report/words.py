@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from basismodels.estimands.convergence import shares
-from basismodels.report.analysis import Analysis
+from basismodels.report.analysis import Analysis, Entry
 from basismodels.report.failure_words import now, regimes, verdict
 from basismodels.report.format import bps, date, disagrees, hours, interval, number, share
 from basismodels.report.key import level_now, masked, thetas
@@ -34,10 +34,9 @@ def _data(a: Analysis) -> list[str]:
 def _trust(a: Analysis) -> list[str]:
     fitted = [e for e in a.entries if e.fit is not None]
     if not a.trusted:
-        why = "; ".join(d.text for d in a.fit.diagnostics if d.fatal)
         return [
             f"None of the models fitted ({len(fitted)}) is to be trusted: the figures are those of {a.chosen.label}, "
-            f"which has the lowest BIC, and are for orientation only ({why})."
+            f"which has the lowest BIC, and are for orientation only ({_why(a.chosen)})."
         ]
     if len(a.entries) == 1:
         return [f"The model is {a.chosen.label}."]
@@ -107,6 +106,27 @@ def _theta(a: Analysis, name: str, value: float, lower: float, upper: float) -> 
     return bps(value, "no interval" if math.isnan(lower) else limits) + where
 
 
+def _passed_over(a: Analysis) -> list[str]:
+    """Fits left out of the choice, first of all those that the data would prefer."""
+    bad = [e for e in a.entries if e.fit is not None and not e.ok]
+    better = [e for e in bad if e.bic < a.chosen.bic]
+    out = [
+        f"{e.label} has a BIC lower by {number(a.chosen.bic - e.bic)}{_before(e)}, but its fit is not to be trusted "
+        f"({_why(e)}): the data may well prefer it to the model used here."
+        for e in better
+    ]
+    rest = [e.label for e in bad if e not in better]
+    return [*out, f"Not to be trusted, and out of the choice: {_listed(rest)}; the table says why."] if rest else out
+
+
+def _before(e: Entry) -> str:
+    return " (by moment matching, which overstates)" if e.loglik is not None and math.isnan(e.loglik.se) else ""
+
+
+def _why(e: Entry) -> str:
+    return "; ".join(d.text for d in e.fit.diagnostics if d.fatal) if e.fit is not None else e.error
+
+
 def _cautions(a: Analysis) -> list[str]:
     out = [f"{note[0].upper()}{note[1:]}." for note in a.notes]
     rows, kinds = masked(a)
@@ -116,8 +136,7 @@ def _cautions(a: Analysis) -> list[str]:
             f"{rows:,} of {a.data.n:,} rows are missing or left out of the fits ({named}): they count as operational, "
             "neither as converging nor as failing."
         )
-    bad = [e.label for e in a.entries if e.fit is not None and not e.ok]
-    if bad and a.trusted:
-        out.append(f"Not to be trusted, and out of the choice: {_listed(bad)}; the table says why.")
+    if a.trusted:
+        out += _passed_over(a)
     failed = [e.label for e in a.entries if e.fit is None]
     return [*out, f"Not fitted: {_listed(failed)}; the table says why."] if failed else out
