@@ -2,7 +2,7 @@
 
 A table stands between `<!-- table:NAME -->` and `<!-- /table -->`; its figures are those of NAME.csv in
 benchmarks/results or tests/slow. `<!-- table:NAME columns=a,b where=c:x,d:y -->` keeps columns a and b of the
-rows with x in column c and y in column d.
+rows with x in column c and y in column d; `!x` keeps the others.
 `python benchmarks/readme.py` writes the README, with `--check` it only says whether it would change.
 """
 
@@ -59,7 +59,7 @@ def shown(cell: str) -> str:
 
 def _kept(row: dict[str, str], where: str | None) -> bool:
     pairs = (pair.split(":") for pair in where.split(",")) if where else ()
-    return all(row[column] == value for column, value in pairs)
+    return all((row[column] == value.lstrip("!")) != value.startswith("!") for column, value in pairs)
 
 
 def _rows(name: str, folders: tuple[Path, ...]) -> list[dict[str, str]]:

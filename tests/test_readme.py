@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+import basismodels as bm
 from basismodels.presets import PRESETS
 
 from .conftest import ROOT, make_market
@@ -49,11 +50,11 @@ def test_a_table_is_filled_from_its_file(readme: ModuleType, tmp_path: Path) -> 
     assert readme.filled(made, (tmp_path,)) == made
 
 
-def test_a_table_keeps_the_rows_asked_for(readme: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("where", "kept"), [("model:ou,n:500", ["2"]), ("n:!250", ["2"]), ("n:250", ["1", "3"])])
+def test_a_table_keeps_the_rows_asked_for(readme: ModuleType, tmp_path: Path, where: str, kept: list[str]) -> None:
     (tmp_path / "s.csv").write_text("model,n,llf\nou,250,1\nou,500,2\nnoise,250,3\n")
-    made = readme.filled("<!-- table:s columns=llf where=model:ou,n:500 -->\n<!-- /table -->\n", (tmp_path,))
-    assert made.splitlines()[1:4] == ["| llf |", "| --- |", "| 2 |"]
-    assert len(made.splitlines()) == 5
+    made = readme.filled(f"<!-- table:s columns=llf where={where} -->\n<!-- /table -->\n", (tmp_path,))
+    assert made.splitlines()[1:-1] == ["| llf |", "| --- |", *(f"| {value} |" for value in kept)]
 
 
 def test_a_table_without_results_is_an_error(readme: ModuleType, tmp_path: Path) -> None:
@@ -76,6 +77,10 @@ def test_the_continuous_integration_script_parses() -> None:
 def test_the_table_of_models_is_the_registry() -> None:
     section = README.split("## Models")[1].split("## ")[0]
     assert dict(re.findall(r"^\| `([\w-]+)` \| `(.+)` \|$", section, re.MULTILINE)).keys() == PRESETS.keys()
+
+
+def test_every_name_of_the_readme_is_public() -> None:
+    assert set(re.findall(r"\bbm\.(\w+)", README)) <= set(bm.__all__)
 
 
 @pytest.mark.slow

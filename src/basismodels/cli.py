@@ -334,7 +334,7 @@ def _report(args: argparse.Namespace) -> int:
             starts=args.starts, initial=args.initial, rng=args.rng, command=_command(), progress=tell,
         )  # fmt: skip
     show(made, _console())
-    return OK
+    return OK if made.key.get("trusted", True) else DOUBTFUL
 
 
 def _command() -> str:

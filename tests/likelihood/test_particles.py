@@ -116,3 +116,15 @@ def test_hourly_btc_2024(real):
     found = particles.run(layout.y, layout.row, steps, start, particles=500, rng=1, threads=2)
     assert found.se < 0.3
     assert found.value == pytest.approx(-13645.93, abs=4 * found.se + 0.03)
+
+
+def test_weights_that_underflow_leave_the_filter_within_its_room(case):
+    """A jump of a hundred calm standard deviations leaves fewer live histories than particles."""
+    made = case(2, 120, 8, noise=0.0, slow=False, distinct=2)
+    made.steps.v[:, 0], made.steps.v[:, 1] = 1.0, 35.0**2
+    made.steps.phi[1:], made.steps.c[:] = 0.9, 0.0
+    y = np.zeros(120)
+    y[40], y[41:43] = 100.0, np.nan
+    found = particles.run(y, made.row, made.steps, made.start, particles=300, replicates=2, rng=0)
+    assert np.isfinite(found.value)
+    assert found.p.sum(axis=1) == pytest.approx(1.0)

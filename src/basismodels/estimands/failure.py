@@ -167,7 +167,7 @@ def _flags(fit: Fit, k: int, event: Event, centre: Failing) -> str:
         flags.append("slow")
     if kappa > 0 and abs(drift / kappa - event.target) > event.band:
         flags.append("displaced")
-    if np.isnan(centre.phi[k]):
+    if fit.smoothed.p[fit.problem.place][np.isfinite(fit.problem.layout.y[fit.problem.place]), k].sum() < FEW:
         flags.append("few")
     return ", ".join(flags)
 

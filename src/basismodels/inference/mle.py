@@ -16,7 +16,7 @@ from basismodels.engine import Objective, objective
 from basismodels.errors import ModelError
 from basismodels.inference.diagnose import diagnose
 from basismodels.inference.labels import ordered
-from basismodels.inference.starts import bounds, candidates, observed, scales, steps
+from basismodels.inference.starts import bounds, candidates, observed, perturbation, scales, steps
 from basismodels.likelihood import ou
 from basismodels.model import Component, Model
 from basismodels.problem import Problem, bind
@@ -136,7 +136,28 @@ def _search(
         leaders = sorted(first, key=lambda o: -o.llf)[:keep]
         second = list(pool.map(run, ((o.start, o.x, _POLISH) for o in leaders)))
     rest = sorted(first, key=lambda o: -o.llf)[keep:]
-    return [*second, *rest]
+    found = [*second, *rest]
+    if problem.layout.regimes > 1 and starts >= 5:
+        found += _around(problem, goal, box, second, rng, starts)
+    return found
+
+
+def _around(
+    problem: Problem, goal: Objective, box: Array, found: list[Optimum], rng: np.random.Generator, starts: int
+) -> list[Optimum]:
+    """Further starts near the two best optima, where fewer than two starts agree on the best."""
+    ranked = sorted(found, key=lambda o: -o.llf)
+    if sum(ranked[0].llf - o.llf < _SAME for o in ranked) > 1:
+        return []
+    spread = perturbation(problem, ranked[0].x)
+    jobs = [(starts + i, ranked[i % 2].x + 0.5 * spread * rng.normal(size=len(spread))) for i in range(6)]
+
+    def run(job: tuple[int, Array]) -> Optimum:
+        x = np.clip(job[1], box[:, 0] + 1e-9, box[:, 1] - 1e-9)
+        return descend(goal, x, box, steps(problem, x), _POLISH, job[0])
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return list(pool.map(run, jobs))
 
 
 def descend(goal: Objective, x0: Array, box: Array, unit: Array, limit: int, start: int = 0) -> Optimum:

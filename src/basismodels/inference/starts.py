@@ -112,7 +112,7 @@ def candidates(problem: Problem, count: int, rng: np.random.Generator) -> list[A
         elif problem.layout.regimes > 1 and (i - len(first)) % 2:
             x = _flicker(problem, size, rng)
         else:
-            x = first[i % len(first)] + rng.normal(size=len(first[0])) * _spread(problem, first[i % len(first)], size)
+            x = first[i % len(first)] + rng.normal(size=len(first[0])) * perturbation(problem, first[i % len(first)], size)
         out.append(np.clip(x, box[:, 0] + 1e-9, box[:, 1] - 1e-9))
     return out
 
@@ -133,8 +133,9 @@ def _flicker(problem: Problem, size: Scales, rng: np.random.Generator) -> Array:
     return _fill(problem, size, {"kappa": kappa, "sigma": sigma, "q": rates, "tau": tau})
 
 
-def _spread(problem: Problem, x: Array, size: Scales) -> Array:
-    """Standard deviation of the perturbation of each coefficient."""
+def perturbation(problem: Problem, x: Array, known: Scales | None = None) -> Array:
+    """Standard deviation of a random step of each coefficient, (p,)."""
+    size = known or scales(problem)
     out = np.full(len(x), 0.7)
     for i, c in enumerate(problem.spec.coefficients):
         if c.column != INTERCEPT:

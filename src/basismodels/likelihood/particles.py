@@ -112,6 +112,9 @@ def _weigh(made, lp, base):  # type: ignore[no-untyped-def]
         norm += base[i]
     for i in range(made):
         base[i] /= norm
+        if base[i] < 1e-300:
+            # too light to be divided by a threshold later
+            base[i] = 0.0
     return top + math.log(norm)
 
 
@@ -152,7 +155,9 @@ def _keep(weight, made, size, rng, chosen, kept):  # type: ignore[no-untyped-def
     stratum = 0
     point = rng.random()
     for i in range(made):
-        if weight[i] >= c:
+        if weight[i] <= 0.0:
+            continue
+        if weight[i] >= c and live < size:
             chosen[live] = i
             kept[live] = weight[i]
             live += 1
