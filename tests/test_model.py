@@ -102,12 +102,12 @@ def test_a_broken_formula_is_refused(data):
 @pytest.mark.parametrize(
     "formula",
     [
-        "1 + __import__('os').getpid()", "1 + open('x')", "1 + funding.__class__", "{funding}", "1 + eval('1')",
-        "1 + funding[0]", "1 + (lambda: 1)()", "1 + np.exp(funding)",
+        "1 + __import__('os').getpid()", "1 + open('x')", "1 + funding.__class__", "1 + eval('1')",
+        "1 + funding[0]", "1 + I((lambda: 1)())", "1 + np.exp(funding)", "1 + I((np . show_config)() or funding)",
     ],
 )  # fmt: skip
 def test_a_formula_that_would_run_as_code_is_refused(data, formula):
-    with pytest.raises(bm.ModelError, match="compute it as a column"):
+    with pytest.raises(bm.ModelError, match=r"compute it as a column|does not work|names a column"):
         bm.fit(bm.OU(kappa=formula), data)
 
 

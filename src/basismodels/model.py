@@ -6,9 +6,10 @@ number, for each. A model is a sum of components, in one regime or several.
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -123,13 +124,13 @@ def design(name: str, formula: Formula, frame: pd.DataFrame) -> Design:
     import formulaic
     from formulaic.errors import FormulaicError
 
-    _only_known_calls(name, formula)
     try:
         parsed = formulaic.Formula(formula)
+        _only_known_calls(name, formula, parsed, frame)
         _require_columns(name, formula, parsed, frame)
         first = _first_known(formula, frame)
         matrix = parsed.get_model_matrix(frame.iloc[first:], na_action="ignore", output="pandas")
-    except (FormulaicError, SyntaxError, NameError, TypeError) as error:
+    except (FormulaicError, SyntaxError, NameError, TypeError, AttributeError) as error:
         raise ModelError(f"the formula {name}={formula!r} does not work: {error}") from error
     columns = tuple(str(column) for column in matrix.columns)
     values = np.full((len(frame), len(columns)), np.nan)
@@ -145,16 +146,37 @@ _CALLS = frozenset(
 )  # fmt: skip
 
 
-def _only_known_calls(name: str, formula: str) -> None:
-    """Refuses a formula that is more than columns, numbers, operators and known transforms: it would run as code."""
-    bare = re.sub(r"`[^`]*`", "x", formula)
-    called = set(re.findall(r"([\w.]+)\s*\(", bare))
-    odd = sorted(called - _CALLS) + re.findall(r"__\w*|\.[A-Za-z_]\w*|\blambda\b|[\[\]{}@;'\"\\]", bare)
+_NODES = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.Constant, ast.Name, ast.Call, ast.operator, ast.unaryop, ast.Load)
+
+
+def _only_known_calls(name: str, formula: str, parsed: Any, frame: pd.DataFrame) -> None:
+    """Refuses a formula whose factors are more than columns, numbers, operators and known transforms.
+
+    The syntax tree of each factor is held to a white list, for what is evaluated runs as code.
+    """
+    factors = {str(factor.expr) for term in parsed for factor in term.factors}
+    odd = sorted(expr for expr in factors - set(map(str, frame.columns)) if not _harmless(expr))
     if odd:
         raise ModelError(
             f"the formula {name}={formula!r} holds more than columns, numbers, operators and transforms",
             rows=odd, remedy=f"compute it as a column first; transforms are {', '.join(sorted(_CALLS))}",
         )  # fmt: skip
+
+
+def _harmless(expr: str) -> bool:
+    try:
+        tree = ast.parse(expr.strip(), mode="eval")
+    except SyntaxError:
+        return False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if not (isinstance(node.func, ast.Name) and node.func.id in _CALLS):
+                return False
+        elif isinstance(node, ast.keyword):
+            continue
+        elif not isinstance(node, _NODES) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)):
+            return False
+    return True
 
 
 def _first_known(formula: str, frame: pd.DataFrame) -> int:

@@ -111,6 +111,17 @@ MADE = {
 }  # fmt: skip
 
 
+@cache
+def model_of(name):
+    return MADE[name]()
+
+
+@cache
+def best_of(name):
+    """Best of the default number of starts where local maxima abound, of fewer elsewhere."""
+    return search(model_of(name), starts=20 if name in ("9", "12") else 6)
+
+
 def unit_of(figure):
     return 10.0 ** int(Decimal(figure).as_tuple().exponent)
 
@@ -137,8 +148,7 @@ def distance(found: Estimate, row):
 
 @pytest.mark.parametrize("name", list(MADE))
 def test_from_default_starts(name):
-    row, model = STORED[name], MADE[name]()
-    best = search(model, starts=20 if name in ("9", "12") else 6)
+    row, model, best = STORED[name], model_of(name), best_of(name)
     assert best.llf == pytest.approx(float(row["llf"]), abs=0.51 * unit_of(row["llf"]))
     orders = list(permutations(range(model.regimes)))
     order = min(orders, key=lambda o: distance(reordered(best.estimate, o), row))
@@ -156,8 +166,8 @@ def test_from_default_starts(name):
 
 
 def test_the_dax_likelihood_to_eight_decimals():
-    """Row 15 at the point a quasi-Newton search reaches from any of ten starts."""
-    best = search(row_15(), starts=10)
+    """Row 15 at the point a quasi-Newton search reaches from any start."""
+    best = best_of("15")
     assert best.llf == pytest.approx(17403.60526788, abs=3e-7)
     assert (best.optima > best.llf - 1e-3).all()
 
@@ -165,8 +175,7 @@ def test_the_dax_likelihood_to_eight_decimals():
 def test_probabilities_by_date():
     """Row 6: predicted, filtered and smoothed probabilities, date by date, as the manual's data file has them."""
     table = pd.read_csv(wheel() / "results" / "results_predict_fedfunds.csv")
-    model = row_6()
-    best = search(model, starts=5)
+    model, best = model_of("6"), best_of("6")
     low = int(np.argmin(best.estimate.beta[0]))
     z, row = model.rows
     steps, start = discrete.coefficients(model, best.estimate, z, row)
@@ -196,10 +205,10 @@ def as_ou(found: Estimate):
 
 
 ROWS = {
-    "7": (row_7, OU(), {}),
-    "8": (row_8, OU(theta="1 + gap + inflation"), {"gap": 1, "inflation": 2}),
-    "10": (row_10, OU(), {}),
-    "11": (row_11, OU(theta=0), {}),
+    "7": (OU(), {}),
+    "8": (OU(theta="1 + gap + inflation"), {"gap": 1, "inflation": 2}),
+    "10": (OU(), {}),
+    "11": (OU(theta=0), {}),
 }
 
 
@@ -210,9 +219,8 @@ def test_through_fit(name):
     Rows 7 and 8 share one variance of the step, which no common sigma gives when kappa
     switches; with a sigma for each regime `fit` must do at least as well.
     """
-    make, ou, columns = ROWS[name]
-    model = make()
-    best = search(model, starts=6)
+    ou, columns = ROWS[name]
+    model, best = model_of(name), best_of(name)
     data = hourly(model.y, {key: model.z[:, at] for key, at in columns.items()} or None)
     varies = ("kappa", "sigma") if name == "11" else ("kappa", "theta", "sigma")
     switching = Switching(ou, 2, varies=varies)

@@ -34,7 +34,7 @@ from basismodels.inference.mle import fit_problem
 from basismodels.inference.profile import kappa_interval, profile_interval
 from basismodels.inference.simulate import free_vector, simulate_path
 from basismodels.inference.starts import bounds, scales
-from basismodels.inference.studentised import pivot
+from basismodels.inference.studentised import refitted
 from basismodels.problem import Problem, bind
 
 HERE = Path(__file__).resolve().parent
@@ -74,10 +74,9 @@ def setting(row: Row) -> Setting:
     span = float((times[-1] - times[0]) / pd.Timedelta("1h"))
     step = span / (n - 1)
     tau = float(row["noise_ratio"] or 0.0) * math.sqrt(step)
-    name = row["model"]
+    name, kappa = row["model"], reach / span
     if name.startswith("switching"):
         return _switching(times, span, reach, float(row["other_T"]), float(row["share"]), tau)
-    kappa = reach / span
     if name == "two-factor":
         return _two_factor(times, span, reach, float(row["other_T"]), float(row["share"]), tau)
     params = {"kappa": kappa, "theta": 0.0, "sigma": 1.0}
@@ -126,20 +125,21 @@ Found = dict[str, tuple[float, ...]]
 def replication(at: Setting, name: str, seed: np.random.SeedSequence) -> Found:
     """What each method needs of one simulated series: limits, or an estimate, its error and one simulated pivot."""
     first, second, third = seed.spawn(3)
-    starts = 5 if name.startswith("switching") else 3
     if name == "ou":
         fit = fit_problem(_simulated(at, np.random.default_rng(first)))
     else:
         data = bm.simulate(at.model, at.params, at.times, rng=np.random.default_rng(first))
+        starts = 5 if name.startswith("switching") else 3
         fit = bm.fit(at.model, data, starts=starts, rng=np.random.default_rng(second))
     wald = fit.conf_int(LEVEL).loc[at.coefficient]
     found: Found = {"wald": (float(wald["lower"]), float(wald["upper"]))}
     if name.startswith("switching"):
         i = fit.problem.spec.position(at.coefficient)
         box = bounds(fit.problem, scales(fit.problem))
-        t = float(pivot(fit, box, fit.smoothed.p, third)[i])
+        moved, own = (float(part[i]) for part in refitted(fit, box, fit.smoothed.p, third))
         se = math.sqrt(fit.cov[i, i]) if fit.cov[i, i] >= 0 else math.nan
-        return {**found, "studentised": (float(fit.x[i]), se, t)}
+        here = float(fit.x[i])
+        return {**found, "bootstrap": (here, se, moved), "studentised": (here, se, moved / own)}
     found["profile"] = kappa_interval(fit) if at.coefficient == "kappa" else profile_interval(fit, at.coefficient)
     if name == "ou-noise":
         plain = invert(fit, at.coefficient, LEVEL, draws=0)
@@ -215,11 +215,11 @@ def run(row: Row, reps: int, deadline: float) -> list[Row] | None:
 
 def _safe(make: Callable[[], Found], name: str) -> Found:
     """A replication, or NaN where the package refuses it."""
-    size = {"studentised": 3}
     try:
         return make()
     except bm.BasismodelsError:
-        return {method: (math.nan,) * size.get(method, 2) for method in METHODS[name]}
+        width = {"studentised": 3, "bootstrap": 3}
+        return {method: (math.nan,) * width.get(method, 2) for method in METHODS[name]}
 
 
 def _cell(row: Row, at: Setting, method: str, found: np.ndarray, seconds: float) -> Row:

@@ -128,13 +128,19 @@ def _made(fit: Fit, draws: int, seed: int, progress: Progress | None) -> Pivots:
 
 
 def pivot(fit: Fit, box: Array, weights: Array, seed: np.random.SeedSequence) -> Array:
-    """(estimate - truth) / standard error of one simulated refit, regimes matched to the fit's."""
+    """(estimate - truth) / standard error of one simulated refit (p,)."""
+    moved, se = refitted(fit, box, weights, seed)
+    return np.asarray(moved / se)
+
+
+def refitted(fit: Fit, box: Array, weights: Array, seed: np.random.SeedSequence) -> tuple[Array, Array]:
+    """Estimate less truth, and standard error, of one simulated refit, regimes matched to the fit's, (p,) each."""
     again = _simulated(fit.problem, fit.x, np.random.default_rng(seed))
     goal = objective(again.engine, again.layout)
     x = matched(fit.problem, descend(goal, fit.x, box, steps(fit.problem, fit.x), 400).x, weights)
     cov = covariance(observed_information(again, x), x, box)
     value, se = _scaled(fit.problem.spec, x, cov)
-    return np.asarray((value - _scaled(fit.problem.spec, fit.x, fit.cov)[0]) / se)
+    return value - _scaled(fit.problem.spec, fit.x, fit.cov)[0], se
 
 
 def _simulated(problem: Problem, x: Array, rng: np.random.Generator) -> Problem:
