@@ -111,6 +111,11 @@ def test_a_formula_that_would_run_as_code_is_refused(data, formula):
         bm.fit(bm.OU(kappa=formula), data)
 
 
+def test_an_empty_formula_is_refused(data):
+    with pytest.raises(bm.ModelError, match="no column"):
+        bm.fit(bm.OU(theta="0"), data)
+
+
 def test_transforms_and_powers_work(data):
     assert names(bm.OU(kappa="1 + center(funding) + I(funding**2)"), data)[1:3] == [
         "kappa:center(funding)", "kappa:I(funding ** 2)",

@@ -128,3 +128,21 @@ def test_weights_that_underflow_leave_the_filter_within_its_room(case):
     found = particles.run(y, made.row, made.steps, made.start, particles=300, replicates=2, rng=0)
     assert np.isfinite(found.value)
     assert found.p.sum(axis=1) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("size", [40.0, 1e3, 1e5])
+def test_weights_that_underflow(case, size):
+    """After a jump far outside every regime all but a few children weigh nothing: still in their room, still exact."""
+    made = case(3, 9, 8, missing=False)
+    made.y[[4, 5]] += (size, -size)
+    exact = brute.exact(*made)
+    few = particles.run(*made, particles=6, replicates=50, rng=1)
+    assert abs(few.value - exact.value) < 4 * few.se + 0.05 + 1e-9 * abs(exact.value)
+    np.testing.assert_allclose(few.p.sum(axis=1), 1.0, rtol=1e-12)
+    every = particles.run(*made, particles=3**9, replicates=1, rng=1)
+    assert every.value == pytest.approx(exact.value, rel=1e-11)
+    weight = np.array([0.7, 0.3, 0.0, 0.0, 0.0, 0.0])
+    chosen, kept = np.full(3, -1), np.zeros(3)
+    live = particles._keep(weight, 6, 3, np.random.default_rng(0), chosen, kept)
+    assert live == 2
+    np.testing.assert_array_equal(kept[:live], weight[:2])
