@@ -31,7 +31,7 @@ lint: $(INSTALLED)-test ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 slow: $(INSTALLED)-test ## the long studies behind the tables (hours; each resumes where it stopped)
-	set -e; for study in $(STUDIES); do $(BIN)/python $$study; done
+	set -e; for study in $(STUDIES); do $(BIN)/python -P $$study; done
 
 bench: $(INSTALLED)-test,bench ## speed against other packages, into benchmarks/results
 	$(BIN)/python benchmarks/run.py

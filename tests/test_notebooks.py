@@ -16,7 +16,6 @@ def test_notebook_runs(path, monkeypatch):
     jupytext = pytest.importorskip("jupytext")
     nbclient = pytest.importorskip("nbclient")
     monkeypatch.setenv("BASISMODELS_NOTEBOOK", "example")
-    monkeypatch.setenv("MPLBACKEND", "agg")
     notebook = jupytext.read(path)
     done = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute(cwd=str(path.parent))
     outputs = [out for cell in done.cells for out in cell.get("outputs", [])]

@@ -215,7 +215,7 @@ def test_array_fit_is_a_maximum():
 
 def test_array_fit_and_general_search_agree():
     """Against the general optimiser on the same likelihood, and after a change of unit and level."""
-    from basismodels.likelihood import discrete_search
+    from basismodels.inference import discrete_search
     from basismodels.likelihood.discrete import Regression
 
     y = made(2, 1200, 5, slow=False, noise=False)[0]

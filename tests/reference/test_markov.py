@@ -23,10 +23,10 @@ import pytest
 
 from basismodels.components.ou import OU
 from basismodels.components.switching import Switching
+from basismodels.inference.discrete_search import fit as search
 from basismodels.inference.mle import fit
 from basismodels.likelihood import discrete, hamilton
 from basismodels.likelihood.discrete import Estimate, Regression
-from basismodels.likelihood.discrete_search import fit as search
 from basismodels.likelihood.transition import decay_ratio
 from basismodels.problem import bind
 from basismodels.series import BasisSeries
