@@ -134,7 +134,7 @@ def design(name: str, formula: Formula, frame: pd.DataFrame) -> Design:
         raise ModelError(f"the formula {name}={formula!r} does not work: {error}") from error
     columns = tuple(str(column) for column in matrix.columns)
     if not columns:
-        raise ModelError(f"the formula {name}={formula!r} has no column", remedy="a number fixes a parameter: theta=0.0")
+        raise ModelError(f"the formula {name}={formula!r} has no column", remedy="a number instead: theta=0.0")
     values = np.full((len(frame), len(columns)), np.nan)
     values[first:] = np.asarray(matrix, dtype=float)
     return Design(columns, values, matrix.model_spec)

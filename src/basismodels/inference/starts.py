@@ -112,7 +112,8 @@ def candidates(problem: Problem, count: int, rng: np.random.Generator) -> list[A
         elif problem.layout.regimes > 1 and (i - len(first)) % 2:
             x = _flicker(problem, size, rng)
         else:
-            x = first[i % len(first)] + rng.normal(size=len(first[0])) * perturbation(problem, first[i % len(first)], size)
+            near = first[i % len(first)]
+            x = near + rng.normal(size=len(near)) * perturbation(problem, near, size)
         out.append(np.clip(x, box[:, 0] + 1e-9, box[:, 1] - 1e-9))
     return out
 

@@ -10,15 +10,15 @@ import operator
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
+from basismodels.likelihood.lane_powers import exp2_many
 from basismodels.likelihood.lanes import (
     Lanes,
     call_vector,
     constant_lanes,
-    exp2_lanes,
     place,
     spread_lanes,
 )
@@ -60,6 +60,24 @@ def _dot(builder: Any, pairs: list[tuple[Any, Any]]) -> Any:
 
 
 @intrinsic
+def square_of(typingctx: Any, kk: Any) -> Any:
+    """A tuple of K times K zeros."""
+    kind = types.UniTuple(types.int64, len(kk) ** 2)
+    return kind(kk), _zeros
+
+
+@intrinsic
+def pieces_for(typingctx: Any, kk: Any) -> Any:
+    """A tuple as long as there are pieces to run side by side: as many as registers hold."""
+    kind = types.UniTuple(types.int64, 16 if len(kk) == 2 else 8)
+    return kind(kk), _zeros
+
+
+def _zeros(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return context.get_constant_null(sig.return_type)
+
+
+@intrinsic
 def load_bundle(typingctx: Any, kk: Any, ww: Any, array: Any, at: Any) -> Any:
     """K rows of lanes that follow each other in a flat array."""
     count, width = len(kk), len(ww)
@@ -92,6 +110,21 @@ def store_bundle(typingctx: Any, value: Any, array: Any, at: Any) -> Any:
 
 
 @intrinsic
+def store_rows(typingctx: Any, value: Any, array: Any, at: Any, stride: Any) -> Any:
+    """Writes the entries of a bundle `stride` numbers apart."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        at_i = args[2]
+        for part in _open(builder, args[0]):
+            made = builder.store(part, place(context, builder, sig.args[1], args[1], at_i, sig.args[0].width))
+            made.align = 8
+            at_i = builder.add(at_i, args[3])
+        return context.get_dummy_value()
+
+    return types.none(value, array, types.int64, types.int64), codegen
+
+
+@intrinsic
 def spread_bundle(typingctx: Any, kk: Any, ww: Any, array: Any, at: Any) -> Any:
     """K numbers that follow each other in a flat array, each in every lane."""
     count, width = len(kk), len(ww)
@@ -105,6 +138,12 @@ def spread_bundle(typingctx: Any, kk: Any, ww: Any, array: Any, at: Any) -> Any:
         return _close(builder, parts)
 
     return Bundle(count, width)(kk, ww, array, types.int64), codegen
+
+
+@njit(error_model="numpy")
+def one_first(square, ww, array, at):  # type: ignore[no-untyped-def]
+    """As `spread_bundle`, the first entry known to be one."""
+    return after_one(spread_bundle(square[1:], ww, array, at + 1))
 
 
 @intrinsic
@@ -214,32 +253,11 @@ def largest(typingctx: Any, value: Any) -> Any:
 
 
 @intrinsic
-def entry(typingctx: Any, value: Any) -> Any:
-    """The first of the entries."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.extract_value(args[0], 0)
-
-    return Lanes(value.width)(value), codegen
-
-
-@intrinsic
-def behind(typingctx: Any, value: Any) -> Any:
-    """First entry less each of the others, K - 1 entries."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        first, *rest = _open(builder, args[0])
-        return _close(builder, [builder.fsub(first, part) for part in rest])
-
-    return Bundle(value.count - 1, value.width)(value), codegen
-
-
-@intrinsic
 def powers(typingctx: Any, value: Any) -> Any:
-    """2^x of each entry, zero below 2^-1021."""
+    """2^x of each entry, zero below 2^-1021; the entries' steps alternate, so that none waits for the one before."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _close(builder, [exp2_lanes(builder, part) for part in _open(builder, args[0])])
+        return _close(builder, exp2_many(builder, _open(builder, args[0])))
 
     return value(value), codegen
 

@@ -9,6 +9,7 @@ degrees of freedom. A regular grid takes `hamilton_lanes`, any other `hamilton_p
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -33,14 +34,15 @@ def _tails(nu: Array | None) -> tuple[Any, Array]:
 
 def _regular(y: Array, row: Rows, steps: Steps, start: Start, out: Array) -> float:
     """Log likelihood by the pieces of a regular grid, NaN where they do not serve; sums in `out` if not empty."""
-    k = steps.phi.shape[1]
+    phi, c, v, _, _, _, _, p = steps
+    law, mean, var, diffuse, flat = start
+    k = len(law)
     if k == 1:
-        return float("nan")
-    value = lanes.regular(
-        _tuple(k), _tuple(k * k), lanes.width_for(k), y, row, steps.phi, steps.c, steps.v, steps.p,
-        start.p, start.mean, start.var, start.diffuse, float(start.flat), len(out) > 0, out,
-    )  # fmt: skip
-    return float(value)
+        return math.nan
+    value: float = lanes.regular(
+        _tuple(k), y, row, phi, c, v, p, law, mean, var, diffuse, float(flat), len(out) > 0, out
+    )
+    return value
 
 
 def _run(
@@ -61,8 +63,8 @@ def _run(
 
 def loglik(y: Array, row: Rows, steps: Steps, start: Start, nu: Array | None = None) -> float:
     """Log likelihood of y (n,) in bps, none missing."""
-    value = _regular(y, row, steps, start, _NONE) if nu is None else np.nan
-    return value if np.isfinite(value) else _run(y, row, steps, start, nu)[0]
+    value = _regular(y, row, steps, start, _NONE) if nu is None else math.nan
+    return value if math.isfinite(value) else _run(y, row, steps, start, nu)[0]
 
 
 def smooth(filtered: Array, row: Rows, p: Array) -> tuple[Array, Array]:
@@ -77,7 +79,7 @@ def loglik_grad(y: Array, row: Rows, steps: Steps, start: Start) -> tuple[float,
     k = steps.phi.shape[1]
     out = np.zeros(k * (k + 4))
     value = _regular(y, row, steps, start, out)
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return loglik_grad_student(y, row, steps, start, None)[:3]
     g = Steps(*(np.zeros(part.shape) for part in steps))
     law, mean, var = np.zeros(k), np.zeros((k, 2)), np.zeros((k, 3))

@@ -17,7 +17,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from basismodels.likelihood.hamilton_lanes import places, run, width_for
+from basismodels.likelihood.bundles import pieces_for, square_of
+from basismodels.likelihood.hamilton_head import room
+from basismodels.likelihood.hamilton_lanes import places, run
 from basismodels.likelihood.hamilton_search import ascend, em_step, natural_of, sizes, stationary_law
 from basismodels.likelihood.hamilton_starts import cut_start
 
@@ -54,13 +56,14 @@ def _moments(y):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _fit(kk, square, ww, y, draws, best):  # type: ignore[no-untyped-def]
+def _fit(kk, y, draws, best):  # type: ignore[no-untyped-def]
     """Best of the starts that `draws` (starts, 4) describe; fills the free vector `best`; returns value and calls."""
+    square, ww = square_of(kk), pieces_for(kk)
     n, starts = y.shape[0], draws.shape[0]
     size, sums = sizes(kk)
     centre, spread = _moments(y)
     z = (y - centre) / spread
-    b = np.empty(places(kk, ww, n, True).size)
+    b = room(places(kk, ww, n, True).size)
     xs, values = np.empty((starts, size)), np.empty(starts)
     out, local = np.empty(sums), np.empty(n)
     calls = 0
@@ -107,7 +110,7 @@ def fit(y: Array, regimes: int = 2, starts: int = 20, rng: np.random.Generator |
     draws[0] = 0.0
     kk = (0,) * regimes
     x = np.empty(regimes * (regimes + 2))
-    value, calls = _fit(kk, (0,) * (regimes * regimes), width_for(regimes), series, draws, x)
+    value, calls = _fit(kk, series, draws, x)
     if not np.isfinite(value):
         raise ValueError("every start ended where regimes are too far apart for the compiled kernel")
     return _estimate(kk, x, float(value), int(calls))
@@ -124,11 +127,12 @@ def loglik(y: Array, estimate: Estimate) -> float:
     k = len(estimate.v)
     kk = (0,) * k
     own = (np.array(part) for part in estimate[:4])
-    return float(_loglik(kk, (0,) * (k * k), width_for(k), np.ascontiguousarray(y, dtype=np.float64), *own))
+    return float(_loglik(kk, np.ascontiguousarray(y, dtype=np.float64), *own))
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _loglik(kk, square, ww, y, phi, c, v, p):  # type: ignore[no-untyped-def]
-    b = np.empty(places(kk, ww, y.shape[0], False).size)
+def _loglik(kk, y, phi, c, v, p):  # type: ignore[no-untyped-def]
+    square, ww = square_of(kk), pieces_for(kk)
+    b = room(places(kk, ww, y.shape[0], False).size)
     law = stationary_law(kk, p)
     return run(kk, square, ww, (), y, phi, c, v, p, law, np.zeros(len(kk)), False, b, np.empty(0))

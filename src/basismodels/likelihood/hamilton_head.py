@@ -1,4 +1,4 @@
-"""What `hamilton_lanes` does before its pieces: the first few observations, and the order of the regimes."""
+"""What `hamilton_lanes` does before its pieces: the first few observations, the order of the regimes, the cut."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import math
 import numpy as np
 from numba import njit
 
+from basismodels.likelihood.lane_bits import transpose_block
+
 LN2 = math.log(2.0)
+EIGHT = (0,) * 8
 
 
 @njit(error_model="numpy")
@@ -102,3 +105,26 @@ def exchange(kk, more, k, phi, c, v, p, law, density0, out):  # type: ignore[no-
     for j in range(K):
         at = 3 * K + j
         out[at], out[at + k * K] = out[at + k * K], out[at]
+
+
+@njit(error_model="numpy")
+def interleave(ww, y, first, length, b, at):  # type: ignore[no-untyped-def]
+    """Row t + 1 of lanes: observation t of every piece; row 0: the one before the piece."""
+    W = len(ww)
+    for lane in range(W):
+        b[at + lane] = y[first + lane * length - 1]
+    whole = length - length % 8
+    for t in range(0, whole, 8):
+        for lane in range(0, W, 8):
+            transpose_block(EIGHT, y, first + lane * length + t, length, b, at + (t + 1) * W + lane, W)
+    for t in range(whole, length):
+        for lane in range(W):
+            b[at + (t + 1) * W + lane] = y[first + lane * length + t]
+
+
+@njit(error_model="numpy")
+def room(size):  # type: ignore[no-untyped-def]
+    """An empty flat array (size,) that begins where a line of the cache does: no vector straddles two."""
+    wide = np.empty(size + 8)
+    shift = (-(wide.ctypes.data >> 3)) & 7
+    return wide[shift : shift + size]

@@ -18,82 +18,85 @@ from numba import njit
 from basismodels.likelihood.bundles import (
     add_product,
     after_one,
-    behind,
     columns,
-    entry,
     largest,
+    load_bundle,
+    one_first,
+    pieces_for,
     powers,
     repeat,
     spread_bundle,
+    square_of,
     store_bundle,
+    store_rows,
+    summed,
     times,
 )
-from basismodels.likelihood.hamilton_head import LN2, exchange, head_filter, head_sums
+from basismodels.likelihood.hamilton_head import LN2, exchange, head_filter, head_sums, interleave, room
 from basismodels.likelihood.hamilton_sums import BLOCK, piece_sums
-from basismodels.likelihood.lane_bits import apart, exponent, inverse_power, transpose_block, unlike
-from basismodels.likelihood.lanes import fill, greater, greatest, load, store
+from basismodels.likelihood.lane_bits import apart, exponent, inverse_power, unlike
+from basismodels.likelihood.lanes import fill, spread, store
 
 LEAST_ROWS = 512
-# in a block densities relative to the first regime's and P may not overflow or underflow
-LEAST_P = 1e-30
-MOST_BITS = 120.0
-
-
-def width_for(regimes: int) -> tuple[int, ...]:
-    """A tuple as long as there are pieces: as many as registers hold."""
-    return (0,) * (16 if regimes == 2 else 8)
+# to the power of a block's length this must not underflow
+LEAST_P = 1e-18
 
 
 @njit(error_model="numpy")
-def _interleave(ww, y, first, length, b, at):  # type: ignore[no-untyped-def]
-    """Row t + 1 of lanes: observation t of every piece; row 0: the one before the piece."""
-    W = len(ww)
-    for lane in range(W):
-        b[at + lane] = y[first + lane * length - 1]
-    whole = length - length % W
-    for t in range(0, whole, W):
-        transpose_block(ww, y, first + t, length, b, at + (t + 1) * W)
-    for t in range(whole, length):
-        for lane in range(W):
-            b[at + (t + 1) * W + lane] = y[first + lane * length + t]
+def _residual(tt, kk, ww, coef, k, before, now):  # type: ignore[no-untyped-def]
+    """Residuals of regime k at several times, scaled so that a density is 2^-(e^2)."""
+    K = len(kk)
+    e = add_product(repeat(tt, spread(ww, coef, 2 * K + k)), repeat(tt, spread(ww, coef, K + k)), before)
+    return add_product(e, repeat(tt, spread(ww, coef, k)), now)
+
+
+@njit(error_model="numpy")
+def _densities(tt, kk, ww, coef, b, from_y, to_e):  # type: ignore[no-untyped-def]
+    """Densities relative to the first regime's at as many times as `tt` is long; returns the sum of its exponents."""
+    K, W = len(kk), len(ww)
+    before, now = load_bundle(tt, ww, b, from_y), load_bundle(tt, ww, b, from_y + W)
+    first = _residual(tt, kk, ww, coef, 0, before, now)
+    first = first * first
+    for k in range(1, K):
+        e = _residual(tt, kk, ww, coef, k, before, now)
+        store_rows(powers(first - e * e), b, to_e + (k - 1) * W, (K - 1) * W)
+    return summed(first)
 
 
 @njit(error_model="numpy")
 def _products(kk, square, ww, coef, length, b, at):  # type: ignore[no-untyped-def]
     """Matrix product of each piece into the first rows of `b`, then its exponent and the first regime's.
 
-    Where `at.e` is not zero keeps every density, and the product where each block begins.
-    Returns the greatest logarithm to base 2 of a density relative to the first regime's.
+    With `at.product` keeps every density, and the product where each block begins. A density so far
+    above the first regime's that a product overflows leaves the product infinite for good.
     """
     K, W = len(kk), len(ww)
-    scale, phi, c = spread_bundle(kk, ww, coef, 0), spread_bundle(kk, ww, coef, K), spread_bundle(kk, ww, coef, 2 * K)
-    p, product = spread_bundle(square, ww, coef, 3 * K), spread_bundle(square, ww, coef, 3 * K + K * K)
-    firsts, exponents, worst = fill(ww, 0.0), fill(ww, 0.0), fill(ww, 0.0)
-    before = load(ww, b, at.y)
+    p, product = one_first(square, ww, coef, 3 * K), spread_bundle(square, ww, coef, 3 * K + K * K)
+    firsts, exponents = fill(ww, 0.0), fill(ww, 0.0)
     here = at.product
+    rows = at.e
     for first in range(0, length, BLOCK):
         size = largest(product)
         exponents = exponents + exponent(size)
         product = product * repeat(square, inverse_power(size))
-        if at.e > 0:
+        if at.product > 0:
             store_bundle(product, b, here)
             here += K * K * W
-        for t in range(first, min(first + BLOCK, length)):
-            now = load(ww, b, at.y + (t + 1) * W)
-            e = add_product(add_product(c, phi, repeat(kk, before)), scale, repeat(kk, now))
-            e = e * e
-            relative = behind(e)
-            density = powers(relative)
-            if at.e > 0:
-                store_bundle(density, b, at.e + t * (K - 1) * W)
-            product = times(product, columns(p, after_one(density)))
-            worst = greater(worst, largest(relative))
-            firsts = firsts + entry(e)
-            before = now
+            rows = at.e + first * (K - 1) * W
+        count = min(BLOCK, length - first)
+        together = count - count % 4
+        for t in range(0, together, 4):
+            firsts = firsts + _densities(
+                (0, 0, 0, 0), kk, ww, coef, b, at.y + (first + t) * W, rows + t * (K - 1) * W
+            )
+        for t in range(together, count):
+            firsts = firsts + _densities((0,), kk, ww, coef, b, at.y + (first + t) * W, rows + t * (K - 1) * W)
+        for t in range(count):
+            density = after_one(load_bundle(kk[1:], ww, b, rows + t * (K - 1) * W))
+            product = times(product, columns(p, density))
     store_bundle(product, b, 0)
     store(exponents, b, K * K * W)
     store(firsts, b, (K * K + 1) * W)
-    return greatest(worst)
 
 
 @njit(error_model="numpy")
@@ -168,7 +171,7 @@ def places(kk, ww, n, gradient):  # type: ignore[no-untyped-def]
     y = right + K * W
     laws = y + (length + 1) * W
     if not gradient:
-        return Places(left, right, y, laws, 0, 0, laws)
+        return Places(left, right, y, laws, 0, laws, laws + BLOCK * (K - 1) * W)
     product = laws + max((BLOCK + 1) * K, 3 * K + K * K) * W
     e = product + (length // BLOCK + 1) * K * K * W
     return Places(left, right, y, laws, product, e, e + length * (K - 1) * W)
@@ -176,15 +179,13 @@ def places(kk, ww, n, gradient):  # type: ignore[no-untyped-def]
 
 @njit(error_model="numpy")
 def _coefficients(kk, phi, c, v, p):  # type: ignore[no-untyped-def]
-    """Residuals scaled so that a density is 2^-(e^2); P with columns relative to the least variance.
+    """Residuals scaled so that a density is 2^-(e^2), and P with columns over the root of the variance.
 
-    Returns both, then the unit matrix, phi and c, flat; P again (K, K); the least variance.
+    Returns both, the unit matrix, phi and c, flat; then P (K, K) again, its first entry one, and
+    the logarithm of what a step's density was divided by.
     """
     K = len(kk)
     coef, relative = np.zeros(5 * K + 2 * K * K), np.empty((K, K))
-    least = v[0]
-    for k in range(1, K):
-        least = min(least, v[k])
     for k in range(K):
         scale = math.sqrt(0.5 / (v[k] * LN2))
         coef[k] = scale
@@ -193,9 +194,9 @@ def _coefficients(kk, phi, c, v, p):  # type: ignore[no-untyped-def]
         coef[3 * K + K * K + k * K + k] = 1.0
         coef[3 * K + 2 * K * K + k], coef[4 * K + 2 * K * K + k] = phi[k], c[k]
         for j in range(K):
-            relative[j, k] = p[j, k] * math.sqrt(least / v[k])
+            relative[j, k] = p[j, k] / p[0, 0] * math.sqrt(v[0] / v[k])
             coef[3 * K + j * K + k] = relative[j, k]
-    return coef, relative, least
+    return coef, relative, math.log(p[0, 0]) - 0.5 * math.log(2.0 * math.pi * v[0])
 
 
 @njit(error_model="numpy")
@@ -220,10 +221,10 @@ def run(kk, square, ww, more, y, phi, c, v, p, law, density0, gradient, b, out):
 def _ordered(kk, square, ww, more, y, phi, c, v, p, law, density0, gradient, b, out):  # type: ignore[no-untyped-def]
     """As `run`, with the regime of greatest variance first."""
     K, W = len(kk), len(ww)
-    coef, relative, least = _coefficients(kk, phi, c, v, p)
+    coef, relative, unit = _coefficients(kk, phi, c, v, p)
     for j in range(K):
         for k in range(K):
-            if not relative[j, k] > LEAST_P:
+            if not p[j, k] > LEAST_P:
                 return math.nan
     steps = y.shape[0] - 1
     length = steps // W
@@ -231,27 +232,27 @@ def _ordered(kk, square, ww, more, y, phi, c, v, p, law, density0, gradient, b, 
     at = places(kk, ww, y.shape[0], gradient)
     e, laws = np.empty((W, K)), np.empty((W, K))
     value = head_filter(kk, y, head, coef, relative, law, density0, e, laws)
-    _interleave(ww, y, head + 1, length, b, at.y)
-    if not _products(kk, square, ww, coef, length, b, at) < MOST_BITS:
-        return math.nan
-    value += _join(kk, ww, law, b, at) - 0.5 * steps * math.log(2.0 * math.pi * least)
+    interleave(ww, y, head + 1, length, b, at.y)
+    _products(kk, square, ww, coef, length, b, at)
+    value += _join(kk, ww, law, b, at) + steps * unit
     if gradient:
         phi_c = coef[3 * K + 2 * K * K :]
         piece_sums(kk, square, ww, more, coef, phi_c, length, b, at, out)
         head_sums(kk, more, y, head, phi_c, relative, law, e, laws, out)
         for j in range(K):
             for k in range(K):
-                out[3 * K + j * K + k] *= math.sqrt(least / v[k])
+                out[3 * K + j * K + k] *= relative[j, k] / p[j, k]
     return value
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def regular(kk, square, ww, y, row, phi, c, v, p, law0, mean0, var0, diffuse, flat, gradient, out):  # type: ignore[no-untyped-def]
+def regular(kk, y, row, phi, c, v, p, law0, mean0, var0, diffuse, flat, gradient, out):  # type: ignore[no-untyped-def]
     """Log likelihood where every step but the first is the same; NaN where this method does not serve.
 
     With `gradient` `out` (K * (K + 4),) receives sums of w e y', w e, w e^2 (K each), of
     transitions over P (K * K), and the first weights (K), w the smoothed weights.
     """
+    square, ww = square_of(kk), pieces_for(kk)
     if not _is_regular(ww, row):
         return math.nan
     K, r = len(kk), row[1]
@@ -261,7 +262,7 @@ def regular(kk, square, ww, y, row, phi, c, v, p, law0, mean0, var0, diffuse, fl
         if diffuse[k] == 0.0:
             e = y[0] - mean0[k, 0]
             density0[k] = -0.5 * (math.log(2.0 * math.pi * var0[k, 0]) + e * e / var0[k, 0])
-    b = np.empty(places(kk, ww, y.shape[0], gradient).size)
+    b = room(places(kk, ww, y.shape[0], gradient).size)
     own = phi[r].copy(), c[r].copy(), v[r].copy(), p[r].copy(), law0.copy()
     return run(kk, square, ww, (), y, *own, density0, gradient, b, out)
 

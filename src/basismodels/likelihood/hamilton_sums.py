@@ -11,6 +11,7 @@ from basismodels.likelihood.bundles import (
     applied,
     columns,
     load_bundle,
+    one_first,
     repeat,
     spread_bundle,
     store_bundle,
@@ -19,7 +20,7 @@ from basismodels.likelihood.bundles import (
 )
 from basismodels.likelihood.lanes import fill, load, total
 
-BLOCK = 8
+BLOCK = 16
 
 
 @njit(error_model="numpy")
@@ -43,7 +44,7 @@ def piece_sums(kk, square, ww, more, coef, phi_c, length, b, at, out):  # type: 
     """
     K, W = len(kk), len(ww)
     phi, c = spread_bundle(kk, ww, phi_c, 0), spread_bundle(kk, ww, phi_c, K)
-    p = spread_bundle(square, ww, coef, 3 * K)
+    p = one_first(square, ww, coef, 3 * K)
     zero = repeat(kk, fill(ww, 0.0))
     cross, plain, squares, pairs = zero, zero, zero, repeat(square, fill(ww, 0.0))
     second, level = zero, zero

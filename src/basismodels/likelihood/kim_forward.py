@@ -13,8 +13,8 @@ import math
 
 from numba import njit
 
+from basismodels.likelihood.lane_powers import exp
 from basismodels.likelihood.lanes import (
-    exp,
     fill,
     fma,
     greater,

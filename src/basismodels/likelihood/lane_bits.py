@@ -72,8 +72,10 @@ def unlike(typingctx: Any, ww: Any, array: Any, at: Any, value: Any) -> Any:
 
 
 @intrinsic
-def transpose_block(typingctx: Any, ww: Any, source: Any, at: Any, stride: Any, target: Any, to: Any) -> Any:
-    """Copies a square of W rows `stride` apart, transposed, into rows that follow each other."""
+def transpose_block(
+    typingctx: Any, ww: Any, source: Any, at: Any, stride: Any, target: Any, to: Any, apart: Any
+) -> Any:
+    """Copies a square of W rows `stride` apart, transposed, into rows `apart` of a flat array."""
     width = len(ww)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -84,12 +86,12 @@ def transpose_block(typingctx: Any, ww: Any, source: Any, at: Any, stride: Any, 
             row.align = 8
             rows.append(row)
         for i, row in enumerate(_transposed(builder, rows)):
-            to_i = builder.add(args[5], ir.Constant(_INT, i * width))
+            to_i = builder.add(args[5], builder.mul(args[6], ir.Constant(_INT, i)))
             made = builder.store(row, place(context, builder, sig.args[4], args[4], to_i, width))
             made.align = 8
         return context.get_dummy_value()
 
-    return types.none(ww, source, types.int64, types.int64, target, types.int64), codegen
+    return types.none(ww, source, types.int64, types.int64, target, types.int64, types.int64), codegen
 
 
 def _transposed(builder: Any, rows: list[Any]) -> list[Any]:

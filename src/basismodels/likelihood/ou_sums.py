@@ -13,7 +13,8 @@ import math
 from numba import njit
 
 from basismodels.likelihood.lane_bits import exponent, inverse_power
-from basismodels.likelihood.lanes import expm1, fill, fma, greater, greatest, load, product, total
+from basismodels.likelihood.lane_powers import expm1
+from basismodels.likelihood.lanes import fill, fma, greater, greatest, load, product, total
 
 # sums of h^2/g, h d/g, d^2/g, their derivatives in log kappa, that of log g, and information
 SUMS = 9
