@@ -84,6 +84,9 @@ def _data_arguments(parser: argparse.ArgumentParser) -> None:
         help="law of the first state",
     )
     parser.add_argument("--starts", type=int, default=20, metavar="N", help="starting points of the search")
+    parser.add_argument(
+        "--depth", type=int, default=1, metavar="D", help="last regimes over which moments are matched, 1 to 4"
+    )
     parser.add_argument("--level", type=float, default=0.95, help="level of the intervals")
     parser.add_argument("--rng", type=int, default=0, metavar="SEED", help="seed")
 
@@ -186,8 +189,9 @@ def fit_model(text: str, data: BasisSeries, args: argparse.Namespace) -> Fit:
 
     with _progress(f"fitting {text}") as tell:
         return fit(
-            parse_model(text), data, starts=args.starts, initial=args.initial, rng=args.rng, progress=tell
-        )
+            parse_model(text), data, starts=args.starts, initial=args.initial, depth=args.depth, rng=args.rng,
+            progress=tell,
+        )  # fmt: skip
 
 
 def _fit(args: argparse.Namespace) -> int:
@@ -245,6 +249,7 @@ def fit_payload(fit: Fit, text: str, level: float, method: str | None = None) ->
         "engine": fit.problem.engine.name,
         "exact": fit.problem.engine.exact,
         "initial": fit.problem.initial,
+        "depth": fit.problem.layout.depth,
         "level": level,
         "interval_method": str(limits["method"].iloc[0]) if len(limits) else "none",
         "diagnostics": [{"code": d.code, "text": d.text, "fatal": d.fatal} for d in fit.diagnostics],

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,19 @@ class Engine:
 KALMAN = Engine("kalman", True, kalman)
 SLOW_KALMAN = Engine("kalman", True, kim)
 HAMILTON = Engine("hamilton", True, hamilton)
-KIM = Engine("kim", False, kim)
+
+
+class _Deep:
+    """Moment matching over histories of the last `depth` regimes, with the functions of `kim`."""
+
+    def __init__(self, depth: int) -> None:
+        for name in ("loglik", "loglik_grad", "filter", "pointwise"):
+            setattr(self, name, partial(getattr(kim, name), depth=depth))
+
+
+def matched(depth: int) -> Engine:
+    """The moment-matching engine over the last `depth` regimes."""
+    return Engine("kim", False, kim if depth == 1 else _Deep(depth))
 
 
 def choose(layout: Layout) -> Engine:
@@ -71,7 +84,7 @@ def choose(layout: Layout) -> Engine:
     noise = "tau" in layout.places
     if not (state or noise or mixture or np.isnan(layout.y).any()):
         return HAMILTON
-    return KIM
+    return matched(layout.depth)
 
 
 Objective = Callable[[Array], tuple[float, Array]]

@@ -27,6 +27,7 @@ from basismodels.series import BasisSeries
 
 Array = NDArray[np.float64]
 _MOST_SPLITS = 20
+_DEEPEST = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,21 +84,26 @@ def bind(
     initial: str = "stationary",
     mask: bool = True,
     kappa_link: Link | None = None,
+    depth: int = 1,
 ) -> Problem:
     """Bind a model to data.
 
     `initial`: "stationary" or "conditional"; `mask`: leave masked rows out;
-    `kappa_link`: "log" (default for one regime) or "identity" (default for several).
+    `kappa_link`: "log" (default for one regime) or "identity" (default for several);
+    `depth`: over how many of the last regimes moments are kept where they are matched.
     Errors: DataError for too few observations, ModelError for an absent column.
     """
     made = as_model(model)
     if initial not in ("stationary", "conditional"):
         raise ModelError(f'initial must be "stationary" or "conditional", got {initial!r}')
+    if depth not in range(1, _DEEPEST + 1):
+        raise ModelError(f"depth must be a whole number from 1 to {_DEEPEST}, got {depth!r}")
     link: Link = kappa_link or ("log" if made.regimes == 1 else "identity")
     designs = _designs(made, data.frame())
     first = _first_row(data, designs, mask)
     grid = _grid(made, data, first, mask)
     layout, spec = _layout(made, designs, grid, first, initial == "stationary", link)
+    layout = layout._replace(depth=depth)
     _enough(layout, spec, made)
     notes = grid.notes
     if first:

@@ -38,6 +38,7 @@ def save(fit: Fit, path: str | Path) -> Path:
         "pandas": pd.__version__,
         "model": repr(fit.model),
         "initial": fit.problem.initial,
+        "depth": fit.problem.layout.depth,
         "names": fit.names,
         "llf": fit.llf,
         "seconds": fit.seconds,
@@ -59,7 +60,7 @@ def load(path: str | Path) -> Fit:
     data = _data(members, manifest)
     if data.fingerprint != manifest["fingerprint"]:
         raise StoreError(f"{path}: the data are not those the fit was made from")
-    problem = bind(parse_model(manifest["model"]), data, initial=manifest["initial"])
+    problem = bind(parse_model(manifest["model"]), data, initial=manifest["initial"], depth=manifest["depth"])
     if problem.spec.names != manifest["names"]:
         raise StoreError(f"{path}: the model's parameters are named otherwise here", rows=problem.spec.names)
     with np.load(io.BytesIO(members["arrays.npz"]), allow_pickle=False) as arrays:

@@ -56,6 +56,39 @@ def test_kim_is_exact_until_it_first_merges(case, regimes, diffuse):
         assert kim.loglik(*made) == pytest.approx(brute.loglik(*made), rel=1e-12, abs=1e-12)
 
 
+@pytest.mark.parametrize("diffuse", [False, True])
+@pytest.mark.parametrize(("regimes", "depth"), [(2, 2), (2, 3), (2, 4), (3, 2)])
+def test_kim_is_exact_until_it_first_forgets(case, regimes, depth, diffuse):
+    """Histories of `depth` regimes are apart until row depth + 1 has been weighed: likelihood and filter."""
+    for seed in range(3):
+        made = case(regimes, depth + 1, seed, diffuse=diffuse)
+        exact = brute.exact(*made)
+        assert kim.loglik(*made, depth=depth) == pytest.approx(exact.value, rel=1e-12, abs=1e-12)
+        filtered = kim.filter(*made, depth=depth)
+        np.testing.assert_allclose(filtered.p[-1], exact.p[-1], **CLOSE)
+        mean = (filtered.p[-1][:, None] * filtered.mean[-1]).sum(axis=0)
+        np.testing.assert_allclose(mean, exact.mean[-1], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("regimes", "depth"), [(2, 2), (2, 3), (3, 2)])
+def test_deeper_is_nearer_and_continues(case, regimes, depth):
+    """Over many rows the error falls with depth, and a filter broken off goes on as if it had not been."""
+    errors = []
+    for seed in range(12):
+        made = case(regimes, 9 if regimes == 2 else 7, seed, parts=1)
+        exact = brute.loglik(*made)
+        errors.append([abs(kim.loglik(*made, depth=d) - exact) for d in (1, depth)])
+        y, row, steps, start = made
+        whole = kim.filter(*made, depth=depth)
+        head, state = kim.continued(y[:4], row[:4], steps, start, depth)
+        tail, _ = kim.continued(y[4:], row[4:], steps, state, depth)
+        for name in ("p", "mean", "var", "log_density"):
+            joined = np.concatenate([getattr(head, name), getattr(tail, name)])
+            np.testing.assert_allclose(joined, getattr(whole, name), rtol=1e-12, atol=1e-12)
+    shallow, deep = np.mean(errors, axis=0)
+    assert deep < 0.5 * shallow
+
+
 @pytest.mark.parametrize("parts", [1, 2])
 def test_kim_is_near_the_sum_over_paths(case, parts):
     """Longer series: close, and not equal, or the test of exactness above would be idle."""

@@ -47,6 +47,24 @@ def test_across_zero_speed(model, kappa, series):
 
 
 @pytest.mark.parametrize("diffuse", [False, True])
+@pytest.mark.parametrize(("regimes", "depth", "parts"), [(2, 2, 1), (2, 3, 2), (3, 2, 1)])
+def test_at_every_depth(case, regimes, depth, parts, diffuse):
+    """Moments kept over histories: each table, gaps included."""
+    y, row, steps, start = case(regimes, 12, 3, parts=parts, diffuse=diffuse, distinct=3)
+    _, bars, _ = kim.loglik_grad(y, row, steps, start, depth)
+    for name in ("phi", "c", "v", "tau2", "rho", "w", "p"):
+        table = getattr(steps, name)
+        skip = 1 if name == "p" else 0
+
+        def value(flat, name=name, table=table, skip=skip):
+            moved = table.copy()
+            moved[skip:] = flat.reshape(table[skip:].shape)
+            return kim.loglik(y, row, steps._replace(**{name: moved}), start, depth)
+
+        agree(getattr(bars, name)[skip:].ravel(), differences(value, table[skip:].ravel(), 1e-4))
+
+
+@pytest.mark.parametrize("diffuse", [False, True])
 @pytest.mark.parametrize(
     ("kernel", "regimes", "parts"),
     [(kim, 1, 1), (kim, 2, 1), (kim, 2, 2), (kim, 3, 1), (kim, 4, 1), (kalman, 1, 1)]

@@ -32,15 +32,16 @@ def test_it_resumes(study, tmp_path, capsys):
     assert study.main(command) == 0
     assert out.read_text(encoding="utf-8") == first
     table = pd.read_csv(out)
-    assert list(table["setting"]) == [name]
-    assert abs(table["error"][0]) < 0.5
-    assert capsys.readouterr().out.count("nats") == 1
+    assert list(table["setting"]) == [name] * 3
+    assert list(table["depth"]) == [1, 2, 3]
+    assert table["error"].abs().max() < 0.5
+    assert capsys.readouterr().out.count("nats") == 3
 
 
 def test_the_measure_sees_a_wrong_likelihood(study, monkeypatch):
     """A displacement planted in the score, a fifth of a standard deviation of sigma, is found."""
     setting = study.settings()[0]
-    problem, count = setting.problem(), 400
+    problem, count = setting.problem(1), 400
     x = setting.truth(problem)
     at = problem.spec.names.index("sigma[1]")
     own = study.estimate_shift(problem, x, count, np.random.default_rng(1))

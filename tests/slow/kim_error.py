@@ -43,6 +43,7 @@ from basismodels.series import BasisSeries
 from basismodels.sources.files import read
 
 HOURS = 1000
+DEPTHS = (1, 2, 3)
 COLUMNS = (
     "setting", "regimes", "slow", "noise", "stay", "source", "depth", "hours", "series", "scores", "error", "error_se",
     "probability_mean", "probability_max", "shift_kappa_0", "shift_kappa_last", "shift_sigma_0", "shift_sigma_last",
@@ -72,14 +73,14 @@ class Setting:
     stay: float
     source: str = "simulated"
 
-    def problem(self) -> Problem:
+    def problem(self, depth: int) -> Problem:
         """The model bound to a thousand hours, or to the observed ones."""
         if self.source == "observed":
-            return bind(MODEL, read(BTC, start="2024-01-01", end="2024-12-31"))
+            return bind(MODEL, read(BTC, start="2024-01-01", end="2024-12-31"), depth=depth)
         parts = OU() + Noise() if not self.slow else OU() + SlowOU() + Noise()
         time_index = pd.date_range("2024-01-01", periods=HOURS, freq="h", tz="UTC")
         data = BasisSeries.from_basis(time_index, np.random.default_rng(0).normal(size=HOURS))
-        return bind(Switching(parts, self.regimes), data)
+        return bind(Switching(parts, self.regimes), data, depth=depth)
 
     def truth(self, problem: Problem) -> np.ndarray:
         """Free vector of the setting's parameters."""
@@ -170,15 +171,15 @@ def estimate_shift(problem: Problem, x: np.ndarray, count: int, rng: np.random.G
     return {**out, "shift_se": 1.0 / np.sqrt(count), "shift_largest": float(shift[at]), "shift_at": names[at]}
 
 
-def row_of(setting: Setting, series: int, scores: int) -> dict[str, object]:
+def row_of(setting: Setting, depth: int, series: int, scores: int) -> dict[str, object]:
     """One row of the table."""
     began = time.perf_counter()
-    problem = setting.problem()
+    problem = setting.problem(depth)
     x = setting.truth(problem)
     rng = np.random.default_rng(1)
     row: dict[str, object] = {
         "setting": setting.name, "regimes": setting.regimes, "slow": int(setting.slow), "noise": setting.noise,
-        "stay": setting.stay, "source": setting.source, "depth": 1, "hours": len(problem.layout.y),
+        "stay": setting.stay, "source": setting.source, "depth": depth, "hours": len(problem.layout.y),
         "series": 1 if setting.source == "observed" else series, "scores": scores,
     }  # fmt: skip
     row |= likelihood_error(setting, problem, x, int(row["series"]), rng)
@@ -205,17 +206,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", default=None)
     given = parser.parse_args(arguments)
     known = done(given.out)
-    for setting in settings():
-        if (setting.name, "1") in known or (given.only is not None and setting.name not in given.only):
+    jobs = [(setting, depth) for depth in DEPTHS for setting in settings() if depth < 3 or setting.regimes == 2]
+    for setting, depth in jobs:
+        if (setting.name, str(depth)) in known or (given.only is not None and setting.name not in given.only):
             continue
-        row = row_of(setting, given.series, given.scores)
+        row = row_of(setting, depth, given.series, given.scores)
         fresh = not given.out.exists()
         with given.out.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="nan")
             if fresh:
                 writer.writeheader()
             writer.writerow(row)
-        print(f"{setting.name}: error {row['error']} nats per 1,000 h, {row['seconds']} s", flush=True)
+        print(f"{setting.name}, depth {depth}: error {row['error']} nats per 1,000 h, {row['seconds']} s", flush=True)
     return 0
 
 

@@ -32,7 +32,7 @@ class Online:
     time: pd.DatetimeIndex
     filtered: Filtered
     last: pd.DataFrame
-    state: tuple[Array, Array, Array]
+    state: Start
 
     @property
     def stamp(self) -> pd.Timestamp:
@@ -69,18 +69,19 @@ def update(before: Fit | Online, new_data: BasisSeries) -> Online:
     designs = {name: _again(made, frame) for name, made in problem.designs.items()}
     layout, place = continued(problem, designs, now.stamp, new_data)
     _known(designs, frame)
-    nat = assemble.natural(layout, now.fit.x)
-    p, mean, var = now.state
-    start = Start(p, mean, var, np.zeros(len(p)), 0.0)
-    found = kim.filter(layout.y, layout.row, assemble.steps_of(layout, nat), start)
-    state = (found.p[-1].copy(), found.mean[-1].copy(), found.var[-1].copy())
+    steps = assemble.steps_of(layout, assemble.natural(layout, now.fit.x))
+    found, state = kim.continued(layout.y, layout.row, steps, now.state, layout.depth)
     rows = Filtered(*(part[place] for part in found))
     return Online(now.fit, new_data.time, rows, frame.iloc[[-1]], state)
 
 
 def _at_end(fit: Fit) -> Online:
-    found = fit.filtered
-    state = (found.p[-1].copy(), found.mean[-1].copy(), found.var[-1].copy())
+    found, layout = fit.filtered, fit.problem.layout
+    if layout.depth == 1:
+        state = Start(found.p[-1], found.mean[-1], found.var[-1], np.zeros(layout.regimes), 0.0)
+    else:
+        steps, start = assemble.coefficients(layout, fit.x)
+        state = kim.continued(layout.y, layout.row, steps, start, layout.depth)[1]
     none = Filtered(*(part[:0] for part in found))
     return Online(fit, fit.data.time[:0], none, fit.data.frame().iloc[[-1]], state)
 

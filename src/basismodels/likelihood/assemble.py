@@ -29,7 +29,8 @@ class Layout(NamedTuple):
     free vector followed by `constants`; kappa_log: link of kappa; level_is_drift: whether the
     coefficients of theta are those of the drift kappa theta (bps/h), which stays finite as kappa
     crosses zero; stationary: the start;
-    centre, spread: level and scale of the data in bps, used only for the start.
+    centre, spread: level and scale of the data in bps, used only for the start; depth: over how
+    many of the last regimes moments are kept where they are matched.
     """
 
     y: Array
@@ -44,6 +45,7 @@ class Layout(NamedTuple):
     stationary: bool
     centre: float
     spread: float
+    depth: int = 1
 
 
 class Natural(NamedTuple):

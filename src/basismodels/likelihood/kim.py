@@ -7,7 +7,8 @@ regime j at the step before:
     y  = x + l + Normal(0, tau2_kr)        with probability share_r,
 
 then the K*K*R Gaussians are merged, regime by regime, to their first two
-moments. With K = R = 1 nothing is merged and the filter is Kalman's. With
+moments. At depth d moments are kept for every history of the last d regimes, K^d of them,
+and a step forgets the oldest. With K = R = 1 nothing is merged and the filter is Kalman's. With
 tau2 = 0, no slow level and no missing value it is Hamilton's. The compiled passes are
 `kim_forward` and its adjoint `kim_backward`.
 
@@ -79,18 +80,20 @@ class _Work(NamedTuple):
 
     widths: tuple[tuple[int, ...], ...]
     lanes: int
+    deep: int
     table: Array
     start: Array
     branches: Array
 
 
-def _prepare(steps: Steps, start: Start) -> _Work:
+def _prepare(steps: Steps, start: Start, depth: int) -> _Work:
     regimes, parts = steps.tau2.shape[1:]
-    lanes = lanes_for(regimes)
+    deep = int(regimes ** (depth - 1))
+    lanes = lanes_for(regimes * deep)
     slow = bool(np.any(steps.rho) or np.any(steps.w))
-    widths = tuple((0,) * size for size in (regimes, lanes, parts, int(slow)))
+    widths = tuple((0,) * size for size in (regimes, lanes, deep, parts, int(slow)))
     room = np.zeros((BRANCH * regimes * parts + 6 * (regimes + 1)) * lanes)
-    return _Work(widths, lanes, table_of(steps, lanes), start_record(start, lanes), room)
+    return _Work(widths, lanes, deep, table_of(steps, lanes, deep), start_record(start, lanes, deep), room)
 
 
 def _run(
@@ -105,9 +108,9 @@ def _run(
     )  # fmt: skip
 
 
-def loglik(y: Array, row: Rows, steps: Steps, start: Start) -> float:
-    """Log likelihood of y (n,) in bps, NaN where missing."""
-    work = _prepare(steps, start)
+def loglik(y: Array, row: Rows, steps: Steps, start: Start, depth: int = 1) -> float:
+    """Log likelihood of y (n,) in bps, NaN where missing; moments are kept for each of the last `depth` regimes."""
+    work = _prepare(steps, start, depth)
     return _run(work, y, row, start, np.empty(len(work.start)), 0, np.empty(0))
 
 
@@ -115,35 +118,48 @@ def _records(work: _Work, n: int) -> Array:
     return np.empty((n + 1) * len(work.start))
 
 
-def filter(y: Array, row: Rows, steps: Steps, start: Start) -> Filtered:
+def filter(y: Array, row: Rows, steps: Steps, start: Start, depth: int = 1) -> Filtered:
     """Filtered regime probabilities and moments, and one-step log densities."""
+    return continued(y, row, steps, start, depth)[0]
+
+
+def continued(y: Array, row: Rows, steps: Steps, start: Start, depth: int = 1) -> tuple[Filtered, Start]:
+    """As `filter`, with the last record as the start of what follows: its p has one entry a history."""
     n, k = len(y), steps.phi.shape[1]
     out = Filtered(np.empty((n, k)), np.empty((n, k, 2)), np.empty((n, k, 3)), np.empty(n))
-    work = _prepare(steps, start)
+    work = _prepare(steps, start, depth)
     store = _records(work, n)
     _run(work, y, row, start, store, len(work.start), out.log_density)
-    unpack(store, work.lanes, len(work.widths[3]) > 0, out.p, out.mean, out.var)
-    return out
+    slow = len(work.widths[4]) > 0
+    unpack(store, work.lanes, work.deep, slow, out.p, out.mean, out.var)
+    last = store[-len(work.start) :].reshape(6, work.lanes)[:, : k * work.deep].copy()
+    if not slow:
+        last[[2, 4, 5]] = 0.0
+    return out, Start(last[0], last[1:3].T.copy(), last[3:].T.copy(), np.zeros(k), 0.0)
 
 
-def loglik_grad(y: Array, row: Rows, steps: Steps, start: Start) -> tuple[float, Steps, Start]:
+def loglik_grad(y: Array, row: Rows, steps: Steps, start: Start, depth: int = 1) -> tuple[float, Steps, Start]:
     """Log likelihood and its derivatives with respect to every coefficient and the start.
 
     Without a slow level (rho = w = 0 throughout) the derivatives in rho and w are left at zero.
     """
-    work = _prepare(steps, start)
+    work = _prepare(steps, start, depth)
     store = _records(work, len(y))
     value = _run(work, y, row, start, store, len(work.start), np.empty(0))
     bars = np.zeros_like(work.table)
     backward(*work.widths, y, row, work.table, start.diffuse, float(start.flat), store, work.branches, bars)
     last = work.branches[-len(work.start) :]
-    return value, bars_of(bars, work.lanes, steps), start_bars_of(last, work.lanes, start)
+    return (
+        value,
+        bars_of(bars, work.lanes, work.deep, steps),
+        start_bars_of(last, work.lanes, work.deep, start),
+    )
 
 
-def pointwise(y: Array, row: Rows, steps: Steps, start: Start) -> Array:
+def pointwise(y: Array, row: Rows, steps: Steps, start: Start, depth: int = 1) -> Array:
     """One-step-ahead log density of each observation (n,), NaN where missing."""
     n = len(y)
-    work = _prepare(steps, start)
+    work = _prepare(steps, start, depth)
     log_density = np.empty(n)
     _run(work, y, row, start, np.empty(len(work.start)), 0, log_density)
     return log_density

@@ -22,7 +22,7 @@ from basismodels.likelihood.kim_forward import (
     weigh,
 )
 from basismodels.likelihood.lane_bits import totals
-from basismodels.likelihood.lanes import fill, fma, greater, load, spread, store, total
+from basismodels.likelihood.lanes import fill, fma, greater, load, reach, store, total
 
 
 @njit(error_model="numpy")
@@ -80,18 +80,18 @@ def _unmerge(kk, ww, parts, slow, rest, norm, b, s, after, g):  # type: ignore[n
 
 
 @njit(error_model="numpy")
-def _unpredict(ww, slow, j, table, at, s, before, b, out, d_x, d_l, da, db, dd, bars):  # type: ignore[no-untyped-def]
+def _unpredict(kk, ww, deep, slow, j, table, at, s, before, b, out, d_x, d_l, da, db, dd, bars):  # type: ignore[no-untyped-def]
     """Adjoint of the prediction from regime j, given derivatives in the predicted moments."""
     W = len(ww)
     phi, rho, two = load(ww, table, at), load(ww, table, at + 3 * W), fill(ww, 2.0)
-    x, a = spread(ww, s, before + W + j), spread(ww, s, before + 3 * W + j)
+    x, a = reach(kk, ww, deep, s, before + W, j), reach(kk, ww, deep, s, before + 3 * W, j)
     d_phi = fma(d_x, x, two * da * phi * a)
     store(d_x * phi, b, out + W)
     store(da * phi * phi, b, out + 3 * W)
     if len(slow) > 0:
-        c, d = spread(ww, s, before + 4 * W + j), spread(ww, s, before + 5 * W + j)
+        c, d = reach(kk, ww, deep, s, before + 4 * W, j), reach(kk, ww, deep, s, before + 5 * W, j)
         d_phi = fma(db * rho, c, d_phi)
-        d_rho = fma(d_l, spread(ww, s, before + 2 * W + j), fma(db * phi, c, two * dd * rho * d))
+        d_rho = fma(d_l, reach(kk, ww, deep, s, before + 2 * W, j), fma(db * phi, c, two * dd * rho * d))
         store(load(ww, bars, at + 3 * W) + d_rho, bars, at + 3 * W)
         store(load(ww, bars, at + 4 * W) + dd, bars, at + 4 * W)
         store(d_l * rho, b, out + 2 * W)
@@ -103,19 +103,19 @@ def _unpredict(ww, slow, j, table, at, s, before, b, out, d_x, d_l, da, db, dd, 
 
 
 @njit(error_model="numpy")
-def _unsee(ww, parts, slow, j, y, table, at, s, before, b, out, bars):  # type: ignore[no-untyped-def]
+def _unsee(kk, ww, deep, parts, slow, j, y, table, at, s, before, b, out, bars):  # type: ignore[no-untyped-def]
     """Adjoint of the Kalman steps from regime j."""
     W, R = len(ww), len(parts)
     phi, rho = load(ww, table, at), load(ww, table, at + 3 * W)
     one, half = fill(ww, 1.0), fill(ww, 0.5)
-    g1 = fma(phi * phi, spread(ww, s, before + 3 * W + j), load(ww, table, at + 2 * W))
-    e = fill(ww, y) - fma(phi, spread(ww, s, before + W + j), load(ww, table, at + W))
+    g1 = fma(phi * phi, reach(kk, ww, deep, s, before + 3 * W, j), load(ww, table, at + 2 * W))
+    e = fill(ww, y) - fma(phi, reach(kk, ww, deep, s, before + W, j), load(ww, table, at + W))
     g2 = g1
     if len(slow) > 0:
-        pb = phi * rho * spread(ww, s, before + 4 * W + j)
-        e = e - rho * spread(ww, s, before + 2 * W + j)
+        pb = phi * rho * reach(kk, ww, deep, s, before + 4 * W, j)
+        e = e - rho * reach(kk, ww, deep, s, before + 2 * W, j)
         g1 = g1 + pb
-        g2 = pb + fma(rho * rho, spread(ww, s, before + 5 * W + j), load(ww, table, at + 4 * W))
+        g2 = pb + fma(rho * rho, reach(kk, ww, deep, s, before + 5 * W, j), load(ww, table, at + 4 * W))
     zero = fill(ww, 0.0)
     s_w, s_x, s_l, s_a, s_b, s_d = zero, zero, zero, zero, zero, zero
     for n in range(R):
@@ -151,7 +151,7 @@ def _unsee(ww, parts, slow, j, y, table, at, s, before, b, out, bars):  # type: 
     row = at + (5 + 2 * R + j) * W
     store(load(ww, bars, row) + s_w, bars, row)
     store(s_w, b, out)
-    _unpredict(ww, slow, j, table, at, s, before, b, out, s_x, s_l, s_a, s_b, s_d, bars)
+    _unpredict(kk, ww, deep, slow, j, table, at, s, before, b, out, s_x, s_l, s_a, s_b, s_d, bars)
 
 
 @njit(error_model="numpy")
@@ -182,16 +182,29 @@ def _undiffuse(ww, parts, slow, j, at, b, out, bars):  # type: ignore[no-untyped
 
 
 @njit(error_model="numpy")
-def _gather(kk, ww, slow, b, outs, g):  # type: ignore[no-untyped-def]
+def _scatter(K, W, H, b, at, g):  # type: ignore[no-untyped-def]
+    """Derivative in each history of K H: that of every history of `reach` that leads on from it."""
+    for u in range(K * H):
+        value = 0.0
+        for k in range(K):
+            value += b[at + 6 * W * (u % K) + k * H + u // K]
+        b[g + u] = value
+
+
+@njit(error_model="numpy")
+def _gather(kk, ww, deep, slow, b, outs, g):  # type: ignore[no-untyped-def]
     """Sums of the derivatives over the regimes at the step's end: the adjoint record before it."""
     W = len(ww)
     for moment in range(6):
         if len(slow) > 0 or moment == 0 or moment == 1 or moment == 3:
-            store(totals(kk, ww, b, outs + moment * W, 6 * W), b, g + moment * W)
+            if len(deep) == 1:
+                store(totals(kk, ww, b, outs + moment * W, 6 * W), b, g + moment * W)
+            else:
+                _scatter(len(kk), W, len(deep), b, outs + moment * W, g + moment * W)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def backward(kk, ww, parts, slow, y, row, table, diffuse, flat, s, b, bars):  # type: ignore[no-untyped-def]
+def backward(kk, ww, deep, parts, slow, y, row, table, diffuse, flat, s, b, bars):  # type: ignore[no-untyped-def]
     """Adds derivatives into `bars`; leaves the start's adjoint record where `b` keeps it.
 
     `s` holds the records of `forward`, the start first. `b` holds the branches, then K
@@ -207,7 +220,7 @@ def backward(kk, ww, parts, slow, y, row, table, diffuse, flat, s, b, bars):  # 
         before, after = 6 * W * i, 6 * W * (i + 1)
         carried = total(load(ww, b, g))
         if math.isnan(y[i]):
-            unseen_branches(kk, ww, parts, slow, table, at, s, before, b)
+            unseen_branches(kk, ww, deep, parts, slow, table, at, s, before, b)
             _unmerge(kk, ww, (0,), slow, -carried, summed(kk, ww, (0,), b), b, s, after, g)
             for j in range(K):
                 o = BRANCH * W * j
@@ -217,16 +230,16 @@ def backward(kk, ww, parts, slow, y, row, table, diffuse, flat, s, b, bars):  # 
                 store(load(ww, bars, p_row) + weight, bars, p_row)
                 store(weight, b, out)
                 _unpredict(
-                    ww, slow, j, table, at, s, before, b, out, load(ww, b, o + W), load(ww, b, o + 2 * W),
+                    kk, ww, deep, slow, j, table, at, s, before, b, out, load(ww, b, o + W), load(ww, b, o + 2 * W),
                     load(ww, b, o + 3 * W), load(ww, b, o + 4 * W), load(ww, b, o + 5 * W), bars,
                 )  # fmt: skip
-            _gather(kk, ww, slow, b, outs, g)
+            _gather(kk, ww, deep, slow, b, outs, g)
             continue
-        branches(kk, ww, parts, slow, y[i], table, at, s, before, b)
+        branches(kk, ww, deep, parts, slow, y[i], table, at, s, before, b)
         if i == 0:
             for j in range(K):
                 if diffuse[j] > 0.0:
-                    diffuse_branch(ww, parts, slow, y[0], j, flat, table, at, s, before, b)
+                    diffuse_branch(kk, ww, deep, parts, slow, y[0], j, flat, table, at, s, before, b)
         norm, _ = weigh(kk, ww, parts, b)
         _unmerge(kk, ww, parts, slow, 1.0 - carried, norm, b, s, after, g)
         for j in range(K):
@@ -234,5 +247,5 @@ def backward(kk, ww, parts, slow, y, row, table, diffuse, flat, s, b, bars):  # 
             if i == 0 and diffuse[j] > 0.0:
                 _undiffuse(ww, parts, slow, j, at, b, out, bars)
             else:
-                _unsee(ww, parts, slow, j, y[i], table, at, s, before, b, out, bars)
-        _gather(kk, ww, slow, b, outs, g)
+                _unsee(kk, ww, deep, parts, slow, j, y[i], table, at, s, before, b, out, bars)
+        _gather(kk, ww, deep, slow, b, outs, g)

@@ -1,5 +1,9 @@
 """Compiled forward pass of the Kim filter: one vector lane for each regime at a step's end.
 
+At depth d > 1 a lane is a history of the last d regimes, the newest its leading digit to
+base K, and `deep` has H = K^(d-1) entries (one at d = 1): lane t is reached from the
+histories (t mod H) K + j, one for each regime j that is then forgotten.
+
 A moment record is six rows of W lanes: p, E x, E l, Var x, Cov, Var l. A row of the
 table of steps holds phi, c, v, rho, w, then tau2 and share of each part of the noise,
 then the rows of P, all W lanes wide. Nothing is ever logged but products of densities.
@@ -20,8 +24,8 @@ from basismodels.likelihood.lanes import (
     greater,
     greatest,
     load,
+    reach,
     root,
-    spread,
     store,
     total,
     where_positive,
@@ -35,22 +39,22 @@ BRANCH = 9
 
 
 @njit(error_model="numpy")
-def branches(kk, ww, parts, slow, y, table, at, s, before, b):  # type: ignore[no-untyped-def]
+def branches(kk, ww, deep, parts, slow, y, table, at, s, before, b):  # type: ignore[no-untyped-def]
     """Kalman step of every branch from the record at `before`: moments, density, exponent, precision."""
     W, R = len(ww), len(parts)
     phi, c, v = load(ww, table, at), load(ww, table, at + W), load(ww, table, at + 2 * W)
     rho, w = load(ww, table, at + 3 * W), load(ww, table, at + 4 * W)
     one, half, seen = fill(ww, 1.0), fill(ww, 0.5), fill(ww, y)
     for j in range(len(kk)):
-        px = fma(phi, spread(ww, s, before + W + j), c)
-        pa = fma(phi * phi, spread(ww, s, before + 3 * W + j), v)
-        base = spread(ww, s, before + j) * load(ww, table, at + (5 + 2 * R + j) * W)
+        px = fma(phi, reach(kk, ww, deep, s, before + W, j), c)
+        pa = fma(phi * phi, reach(kk, ww, deep, s, before + 3 * W, j), v)
+        base = reach(kk, ww, deep, s, before, j) * load(ww, table, at + (5 + 2 * R + j) * W)
         pl, pb, pd = px, px, px
         e, g1, g2, g = seen - px, pa, pa, pa
         if len(slow) > 0:
-            pl = rho * spread(ww, s, before + 2 * W + j)
-            pb = phi * rho * spread(ww, s, before + 4 * W + j)
-            pd = fma(rho * rho, spread(ww, s, before + 5 * W + j), w)
+            pl = rho * reach(kk, ww, deep, s, before + 2 * W, j)
+            pb = phi * rho * reach(kk, ww, deep, s, before + 4 * W, j)
+            pd = fma(rho * rho, reach(kk, ww, deep, s, before + 5 * W, j), w)
             e, g1, g2 = e - pl, pa + pb, pb + pd
             g = g1 + g2
         for n in range(R):
@@ -73,11 +77,11 @@ def branches(kk, ww, parts, slow, y, table, at, s, before, b):  # type: ignore[n
 
 
 @njit(error_model="numpy")
-def diffuse_branch(ww, parts, slow, y, j, flat, table, at, s, before, b):  # type: ignore[no-untyped-def]
+def diffuse_branch(kk, ww, deep, parts, slow, y, j, flat, table, at, s, before, b):  # type: ignore[no-untyped-def]
     """Branches from regime j at the first observation, where x is diffuse: x = y - l - noise."""
     W, R = len(ww), len(parts)
-    base = spread(ww, s, before + j) * load(ww, table, at + (5 + 2 * R + j) * W)
-    level, var = spread(ww, s, before + 2 * W + j), spread(ww, s, before + 5 * W + j)
+    base = reach(kk, ww, deep, s, before, j) * load(ww, table, at + (5 + 2 * R + j) * W)
+    level, var = reach(kk, ww, deep, s, before + 2 * W, j), reach(kk, ww, deep, s, before + 5 * W, j)
     zero = fill(ww, 0.0)
     for n in range(R):
         o = BRANCH * W * (j * R + n)
@@ -91,20 +95,20 @@ def diffuse_branch(ww, parts, slow, y, j, flat, table, at, s, before, b):  # typ
 
 
 @njit(error_model="numpy")
-def unseen_branches(kk, ww, parts, slow, table, at, s, before, b):  # type: ignore[no-untyped-def]
+def unseen_branches(kk, ww, deep, parts, slow, table, at, s, before, b):  # type: ignore[no-untyped-def]
     """Prediction of every branch where the observation is missing; one branch a regime."""
     W, R = len(ww), len(parts)
     phi, c, v = load(ww, table, at), load(ww, table, at + W), load(ww, table, at + 2 * W)
     rho, w = load(ww, table, at + 3 * W), load(ww, table, at + 4 * W)
     for j in range(len(kk)):
         o = BRANCH * W * j
-        store(spread(ww, s, before + j) * load(ww, table, at + (5 + 2 * R + j) * W), b, o)
-        store(fma(phi, spread(ww, s, before + W + j), c), b, o + W)
-        store(fma(phi * phi, spread(ww, s, before + 3 * W + j), v), b, o + 3 * W)
+        store(reach(kk, ww, deep, s, before, j) * load(ww, table, at + (5 + 2 * R + j) * W), b, o)
+        store(fma(phi, reach(kk, ww, deep, s, before + W, j), c), b, o + W)
+        store(fma(phi * phi, reach(kk, ww, deep, s, before + 3 * W, j), v), b, o + 3 * W)
         if len(slow) > 0:
-            store(rho * spread(ww, s, before + 2 * W + j), b, o + 2 * W)
-            store(phi * rho * spread(ww, s, before + 4 * W + j), b, o + 4 * W)
-            store(fma(rho * rho, spread(ww, s, before + 5 * W + j), w), b, o + 5 * W)
+            store(rho * reach(kk, ww, deep, s, before + 2 * W, j), b, o + 2 * W)
+            store(phi * rho * reach(kk, ww, deep, s, before + 4 * W, j), b, o + 4 * W)
+            store(fma(rho * rho, reach(kk, ww, deep, s, before + 5 * W, j), w), b, o + 5 * W)
 
 
 @njit(error_model="numpy")
@@ -205,7 +209,7 @@ def merge(kk, ww, parts, slow, norm, b, s, after):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def forward(kk, ww, parts, slow, y, row, table, diffuse, flat, s, stride, b, out_l):  # type: ignore[no-untyped-def]
+def forward(kk, ww, deep, parts, slow, y, row, table, diffuse, flat, s, stride, b, out_l):  # type: ignore[no-untyped-def]
     """Log likelihood; records follow each other in `s` by `stride` numbers (0: one record, overwritten).
 
     The first record is the start. `out_l` (n,) or empty receives one-step log densities.
@@ -219,16 +223,16 @@ def forward(kk, ww, parts, slow, y, row, table, diffuse, flat, s, stride, b, out
         at = row[i] * width
         here = i * stride
         if math.isnan(y[i]):
-            unseen_branches(kk, ww, parts, slow, table, at, s, here, b)
+            unseen_branches(kk, ww, deep, parts, slow, table, at, s, here, b)
             merge(kk, ww, (0,), slow, summed(kk, ww, (0,), b), b, s, here + stride)
             if out_l.shape[0] > 0:
                 out_l[i] = math.nan
             continue
-        branches(kk, ww, parts, slow, y[i], table, at, s, here, b)
+        branches(kk, ww, deep, parts, slow, y[i], table, at, s, here, b)
         if i == 0:
             for j in range(K):
                 if diffuse[j] > 0.0:
-                    diffuse_branch(ww, parts, slow, y[0], j, flat, table, at, s, here, b)
+                    diffuse_branch(kk, ww, deep, parts, slow, y[0], j, flat, table, at, s, here, b)
         norm, lift = weigh(kk, ww, parts, b)
         merge(kk, ww, parts, slow, norm, b, s, here + stride)
         value -= lift

@@ -114,6 +114,27 @@ def spread(typingctx: Any, ww: Any, array: Any, at: Any) -> Any:
 
 
 @intrinsic
+def reach(typingctx: Any, kk: Any, ww: Any, deep: Any, array: Any, at: Any, j: Any) -> Any:
+    """Lane t: the number at place (t mod H) K + j from `at` on; for H = 1, one number in every lane.
+
+    With K regimes and H = K^(d-1), lane t stands for the last d regimes, the newest its
+    leading digit to base K: it is reached from the history that ends in j.
+    """
+    count, width, depth = len(kk), len(ww), len(deep)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        array, at, j = args[3:]
+        value = ir.Constant(ir.VectorType(_DOUBLE, width), ir.Undefined)
+        for h in range(depth):
+            here = builder.add(builder.add(at, j), ir.Constant(_INT, h * count))
+            x = builder.load(place(context, builder, sig.args[3], array, here, 0))
+            value = builder.insert_element(value, x, ir.Constant(ir.IntType(32), h))
+        return shuffle(builder, value, value, [t % depth for t in range(width)])
+
+    return Lanes(width)(kk, ww, deep, array, types.int64, types.int64), codegen
+
+
+@intrinsic
 def fill(typingctx: Any, ww: Any, x: Any) -> Any:
     """A number in every lane."""
     width = len(ww)
