@@ -16,7 +16,7 @@ from basismodels.engine import Objective, matched, objective
 from basismodels.errors import ModelError
 from basismodels.inference.diagnose import diagnose
 from basismodels.inference.labels import ordered
-from basismodels.inference.starts import bounds, candidates, observed, perturbation, scales, steps
+from basismodels.inference.starts import Scales, bounds, candidates, observed, perturbation, scales, steps
 from basismodels.likelihood import ou
 from basismodels.model import Component, Model
 from basismodels.problem import Problem, bind
@@ -72,7 +72,7 @@ def fit_problem(
         optima = [_plain(problem, box)]
     else:
         seed = np.random.default_rng(0 if rng is None else rng)
-        optima = _deepened(problem, box, _search(_shallow(problem), box, starts, seed, progress))
+        optima = _deepened(problem, box, _search(_shallow(problem), size, box, starts, seed, progress))
     best = max(optima, key=lambda o: o.llf)
     x = ordered(problem, best.x)
     information = observed_information(problem, x)
@@ -129,13 +129,13 @@ def _deepened(problem: Problem, box: Array, optima: list[Optimum]) -> list[Optim
 
 
 def _search(
-    problem: Problem, box: Array, starts: int, rng: np.random.Generator, progress: Progress | None
+    problem: Problem, size: Scales, box: Array, starts: int, rng: np.random.Generator, progress: Progress | None
 ) -> list[Optimum]:
     """A short run from every start, then a full one from the better half."""
     if problem.layout.regimes == 1:
         starts = min(starts, 9)
     goal = objective(problem.engine, problem.layout)
-    points = candidates(problem, starts, rng)
+    points = candidates(problem, starts, rng, size)
     limits = [_RACE if starts > 3 else _POLISH] * len(points)
     keep = max(3, (starts + 1) // 2)
     total = len(points) + min(keep, len(points))
@@ -148,7 +148,7 @@ def _search(
             progress(done, total)
 
     def run(job: tuple[int, Array, int]) -> Optimum:
-        made = descend(goal, job[1], box, steps(problem, job[1]), job[2], job[0])
+        made = descend(goal, job[1], box, steps(problem, job[1], size), job[2], job[0])
         tell()
         return made
 

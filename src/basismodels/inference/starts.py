@@ -86,9 +86,9 @@ def column_scale(problem: Problem, c: Coefficient) -> float:
     return max(float(np.std(values)), 1e-12 * max(1.0, float(np.abs(values).max())), 1e-300)
 
 
-def steps(problem: Problem, x: Array) -> Array:
+def steps(problem: Problem, x: Array, known: Scales | None = None) -> Array:
     """Natural step of each free coefficient, (p,), for preconditioning."""
-    size = scales(problem)
+    size = known or scales(problem)
     out = np.ones(len(x))
     for i, c in enumerate(problem.spec.coefficients):
         if c.column != INTERCEPT:
@@ -100,11 +100,11 @@ def steps(problem: Problem, x: Array) -> Array:
     return out
 
 
-def candidates(problem: Problem, count: int, rng: np.random.Generator) -> list[Array]:
+def candidates(problem: Problem, count: int, rng: np.random.Generator, known: Scales | None = None) -> list[Array]:
     """`count` starting points: a few laid out by hand, the rest perturbed."""
-    size = scales(problem)
+    size = known or scales(problem)
     box = bounds(problem, size)
-    first = _laid_out(problem, size)
+    first = _laid_out(problem, size, count)
     out = []
     for i in range(count):
         if i < len(first):
@@ -148,9 +148,9 @@ def perturbation(problem: Problem, x: Array, known: Scales | None = None) -> Arr
     return out
 
 
-def _laid_out(problem: Problem, size: Scales) -> list[Array]:
+def _laid_out(problem: Problem, size: Scales, count: int) -> list[Array]:
     if problem.layout.regimes > 1:
-        return _regime_starts(problem, size)
+        return _regime_starts(problem, size, count)
     has_noise, has_slow = "tau" in problem.layout.places, "slow.kappa" in problem.layout.places
     if not (has_noise or has_slow):
         return [_fill(problem, size, {})]
@@ -198,11 +198,13 @@ def _fill(problem: Problem, size: Scales, values: dict[str, float | Array]) -> A
     return out
 
 
-def _regime_starts(problem: Problem, size: Scales) -> list[Array]:
-    """Starts from k-means on local volatility and slope, with several noise shares and lengths of window."""
+def _regime_starts(problem: Problem, size: Scales, count: int) -> list[Array]:
+    """Starts from k-means on local volatility and slope, with several noise shares and windows until `count` are had."""
     y, dt = observed(problem)
     out = []
     for window in (24, 8, 72):
+        if len(out) >= count:
+            break
         groups = _groups(y, dt, problem.layout.regimes, window)
         if groups is None:
             continue
