@@ -199,7 +199,7 @@ def _fill(problem: Problem, size: Scales, values: dict[str, float | Array]) -> A
 
 
 def _regime_starts(problem: Problem, size: Scales, count: int) -> list[Array]:
-    """Starts from k-means on local volatility and slope, with several noise shares and windows until `count` are had."""
+    """Starts from k-means on local volatility and slope, by noise share and window until `count` are had."""
     y, dt = observed(problem)
     out = []
     for window in (24, 8, 72):
