@@ -42,6 +42,13 @@ _HOMES = {
     "estimands.failure": ("failure_probability", "failure_regimes"),
     "estimands.forecast": ("forecast",),
     "scoring.table": ("compare",),
+    "scoring.rolling_origin": ("rolling_origin",),
+    "scoring.tests": ("dm_test", "gw_test"),
+    "scoring.confidence_set": ("confidence_set",),
+    "scoring.stacking": ("stacking_weights",),
+    "scoring.leave_future_out": ("leave_future_out",),
+    "scoring.residuals": ("residuals",),
+    "scoring.sampling": ("sampling_check",),
     "report.html": ("write_report",),
     "errors": ("BasismodelsError", "DataError", "ModelError", "StoreError"),
 }
@@ -50,7 +57,12 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted([*_HOME_OF, "__version__"])
 
 
+_MODULES = ("funding",)
+
+
 def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f"basismodels.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'basismodels' has no attribute {name!r}")
     value = getattr(import_module(f"basismodels.{_HOME_OF[name]}"), name)
@@ -63,6 +75,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from basismodels import funding as funding
     from basismodels.components.noise import Noise as Noise
     from basismodels.components.ou import OU as OU
     from basismodels.components.slow import SlowOU as SlowOU
@@ -93,7 +106,15 @@ if TYPE_CHECKING:
     from basismodels.report.html import write_report as write_report
     from basismodels.results import Estimate as Estimate
     from basismodels.results import Fit as Fit
+    from basismodels.scoring.confidence_set import confidence_set as confidence_set
+    from basismodels.scoring.leave_future_out import leave_future_out as leave_future_out
+    from basismodels.scoring.residuals import residuals as residuals
+    from basismodels.scoring.rolling_origin import rolling_origin as rolling_origin
+    from basismodels.scoring.sampling import sampling_check as sampling_check
+    from basismodels.scoring.stacking import stacking_weights as stacking_weights
     from basismodels.scoring.table import compare as compare
+    from basismodels.scoring.tests import dm_test as dm_test
+    from basismodels.scoring.tests import gw_test as gw_test
     from basismodels.series import BasisSeries as BasisSeries
     from basismodels.sources.example import load_example as load_example
     from basismodels.sources.files import from_frame as from_frame

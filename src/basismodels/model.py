@@ -105,11 +105,21 @@ def as_model(model: Component | Model) -> Model:
 
 @dataclass(frozen=True)
 class Design:
-    """Columns of one formula: their names and values (rows, q); `spec` makes the same columns of new data."""
+    """Columns of one formula: their names and values (rows, q); `spec` makes the same columns of new data.
+
+    `kept`: which of the columns of `spec` these are, None for all.
+    """
 
     columns: tuple[str, ...]
     values: NDArray[np.float64]
     spec: object = None
+    kept: tuple[int, ...] | None = None
+
+    def without(self, names: set[str]) -> Design:
+        """The same columns but these."""
+        kept = [i for i, column in enumerate(self.columns) if column not in names]
+        where = kept if self.kept is None else [self.kept[i] for i in kept]
+        return Design(tuple(self.columns[i] for i in kept), self.values[:, kept], self.spec, tuple(where))
 
 
 def design(name: str, formula: Formula, frame: pd.DataFrame) -> Design:
@@ -206,4 +216,5 @@ def design_again(made: Design, frame: pd.DataFrame) -> NDArray[np.float64]:
     if made.spec is None:
         return np.ones((len(frame), 1))
     matrix = made.spec.get_model_matrix(frame, na_action="ignore", output="pandas")  # type: ignore[attr-defined]
-    return np.asarray(matrix, dtype=float)
+    values = np.asarray(matrix, dtype=float)
+    return values if made.kept is None else values[:, made.kept]

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from basismodels.engine import Engine, choose
 from basismodels.errors import DataError, ModelError
+from basismodels.funding.covariates import COVARIATES
+from basismodels.funding.guess import completed, used, without_constant
 from basismodels.likelihood.assemble import Layout
 from basismodels.model import Component, Design, Model, as_model, design
 from basismodels.params import (
@@ -99,16 +101,24 @@ def bind(
     if depth not in range(1, _DEEPEST + 1):
         raise ModelError(f"depth must be a whole number from 1 to {_DEEPEST}, got {depth!r}")
     link: Link = kappa_link or ("log" if made.regimes == 1 else "identity")
+    data, said = completed(data, (*made.formulas().values(), made.transition))
     designs = _designs(made, data.frame())
     first = _first_row(data, designs, mask)
+    designs, still = without_constant(designs, first)
+    said = (*(said or used(data) if _funded(designs) else ()), *still)
     grid = _grid(made, data, first, mask)
     layout, spec = _layout(made, designs, grid, first, initial == "stationary", link)
     layout = layout._replace(depth=depth)
     _enough(layout, spec, made)
-    notes = grid.notes
+    notes = (*grid.notes, *said)
     if first:
         notes = (f"the first {first} rows are left out: no basis or no covariate is known there yet", *notes)
     return Problem(made, data, layout, spec, choose(layout), grid.place, first, initial, designs, notes)
+
+
+def _funded(designs: dict[str, Design]) -> bool:
+    """Whether a formula names a column that a funding rule made."""
+    return any(name in COVARIATES for made in designs.values() for name in made.columns)
 
 
 def continued(

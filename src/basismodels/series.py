@@ -117,10 +117,15 @@ class BasisSeries:
         return digest.hexdigest()
 
     def frame(self) -> pd.DataFrame:
-        """The columns a formula may name, by time: covariates, and funding in bps per 8 h."""
+        """The columns a formula may name, by time: covariates, and funding in bps per 8 h.
+
+        Columns made under a funding rule go before those of the settlements alone.
+        """
         if self.settlements is None:
             return self.covariates.copy()
         funding = _settlements.funding_columns(self.settlements, self.time)
+        if "funding_rule" in self.provenance:
+            return self.covariates.join(funding.drop(columns=self.covariates.columns, errors="ignore"))
         return self.covariates.drop(columns=funding.columns, errors="ignore").join(funding)
 
     def with_mask(self, mask: Any) -> BasisSeries:

@@ -1,0 +1,224 @@
+"""Columns a formula may name, from a basis series and a funding rule.
+
+Each is known at the close of its row, the start of the step that follows. One that follows from the
+path of the basis says so (`from_path`): whoever simulates the basis has to compute it anew.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from basismodels.errors import DataError
+from basismodels.funding.mechanism import Rule
+
+if TYPE_CHECKING:
+    from basismodels.series import BasisSeries
+
+Array = NDArray[np.float64]
+BAND = 10.0
+FACT = "funding_rule"
+
+
+class Covariate(NamedTuple):
+    """A column: its unit, whether it follows from the path of the basis, and its meaning."""
+
+    unit: str
+    from_path: bool
+    meaning: str
+
+
+COVARIATES = {
+    "funding_last": Covariate("bps per 8 h", True, "rate last settled"),
+    "funding_due": Covariate("bps per 8 h", True, "rate of the next payment, where it is fixed in advance"),
+    "funding": Covariate("bps per 8 h", True, "funding_due where the rule fixes it in advance, else funding_last"),
+    "funding_gap": Covariate("bps per 8 h", True, "funding less the interest"),
+    "funding_pressure": Covariate("bps per 8 h", True, "size of funding_gap"),
+    "funding_utilisation": Covariate("", True, "share of the cap in use"),
+    "funding_saturated": Covariate("", True, "1 where the rate is at the cap"),
+    "in_deadband": Covariate("", True, "1 where the rate is the interest alone"),
+    "premium_mean": Covariate(
+        "bps", True, "mean of the basis, weighted by the rule, over the interval that set funding"
+    ),
+    "premium_pressure": Covariate("bps", True, "distance of premium_mean from the interest"),
+    "hours_to_settlement": Covariate("h", False, "hours from the close to the next settlement"),
+    "settled_just_now": Covariate("", False, "1 where a settlement lies within the bar that closes here"),
+    "outside_band": Covariate("", True, "1 where the basis is further from the interest than 10 bps and the damper"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Settled:
+    """Settlements as arrays (m,): stamp, decimal rate, interval in hours, mean premium in bps, row known from."""
+
+    stamp: pd.DatetimeIndex
+    rate: Array
+    hours: Array
+    premium: Array
+
+
+def attach(data: BasisSeries, rule: Rule, *, band: float = BAND) -> BasisSeries:
+    """The series with the columns of `COVARIATES` among its covariates, made under a rule.
+
+    Rates are the settled ones of the data; without any they are computed from the rule and the basis.
+    The interval is that of each settlement, else the rule's. `band`: half-width in bps, to which the
+    damper is added, of `outside_band`. Columns that the rule cannot give (funding_due where nothing is
+    fixed in advance, utilisation where the cap is not known) are left out. The rule goes into the
+    provenance; what is not certain of it goes into the warnings.
+    """
+    premium = _premium(data)
+    settled = _settled(data, rule, premium)
+    frame = _columns(data, rule, settled, premium, band)
+    kept = data.covariates.drop(columns=[c for c in COVARIATES if c in data.covariates])
+    made = replace(data, covariates=kept.join(frame)).with_provenance(**{FACT: rule.to_json()})
+    said = [f"funding rule of {rule.venue} {rule.symbol}: {text}" for text in rule.unsure]
+    if data.settlements is None:
+        said.append(f"no settled rates: funding was computed from the basis by the rule of {rule.venue} {rule.symbol}")
+    return made.with_warnings(*said)
+
+
+def rule_of(data: BasisSeries) -> Rule | None:
+    """The rule attached to a series; None without one."""
+    text = data.provenance.get(FACT)
+    return Rule.from_json(text) if isinstance(text, str) else None
+
+
+def _premium(data: BasisSeries) -> Array:
+    """Premium in bps of the reference, (n,), NaN where the basis is missing or masked."""
+    return np.where(data.observed, 1e4 * np.expm1(data.basis / 1e4), np.nan)
+
+
+def _settled(data: BasisSeries, rule: Rule, premium: Array) -> _Settled:
+    if data.settlements is not None:
+        stamp = pd.DatetimeIndex(data.settlements.index)
+        hours = data.settlements["interval_hours"].to_numpy(dtype=float)
+        rate = data.settlements["rate"].to_numpy(dtype=float)
+        return _Settled(stamp, rate, hours, _means(data, rule, premium, stamp, hours))
+    stamp = rule.settlements(data.time[0], data.time[-1])
+    hours = np.full(len(stamp), rule.interval_hours)
+    mean = _means(data, rule, premium, stamp, hours)
+    rate = rule.rate_of_mean(mean / 1e4)
+    if rule.timing == "next":
+        rate = np.r_[np.nan, rate[:-1]]
+    known = np.isfinite(rate)
+    if not known.any():
+        raise DataError(
+            "no interval of the rule holds an observation", remedy="use a longer series or a shorter interval"
+        )
+    first = int(np.argmax(known))
+    rate = pd.Series(rate[first:]).ffill().to_numpy()
+    return _Settled(stamp[first:], rate, hours[first:], mean[first:])
+
+
+def _means(data: BasisSeries, rule: Rule, premium: Array, stamp: pd.DatetimeIndex, hours: Array) -> Array:
+    """Weighted mean premium in bps over the interval that set each settlement, (m,)."""
+    lag = hours if rule.timing == "next" else np.zeros(len(hours))
+    end = stamp - pd.to_timedelta(lag, unit="h")
+    start = end - pd.to_timedelta(hours, unit="h")
+    first = data.time.searchsorted(start, side="right")
+    last = data.time.searchsorted(end, side="right")
+    out = np.full(len(stamp), np.nan)
+    for i, (a, b) in enumerate(zip(first, last, strict=True)):
+        if b > a:
+            out[i] = float(rule.premium_mean(premium[a:b]))
+    return out
+
+
+def _columns(data: BasisSeries, rule: Rule, settled: _Settled, premium: Array, band: float) -> pd.DataFrame:
+    time = data.time
+    if rule.timing == "continuous":
+        return _continuous(data, rule, settled, premium, band)
+    last = np.asarray(settled.stamp.searchsorted(time, side="right")) - 1
+    due = np.minimum(last + 1, len(settled.rate) - 1)
+    known_due = _known_due(settled, time, last, due)
+    chosen = due if rule.timing == "next" else last
+    known = known_due if rule.timing == "next" else last >= 0
+    per8 = 8e4 * settled.rate / settled.hours
+    columns = {"funding_last": _at(per8, last, last >= 0)}
+    if rule.timing == "next":
+        columns["funding_due"] = _at(per8, due, known_due)
+    columns |= _rates(rule, _at(settled.rate, chosen, known), _at(settled.hours, chosen, known))
+    columns |= _controls(rule, _filled(_at(settled.premium, chosen, known)), _at(settled.hours, chosen, known))
+    columns |= _clock(time, settled, last)
+    columns["outside_band"] = _outside(rule, premium, band)
+    return pd.DataFrame(columns, index=time)
+
+
+def _known_due(
+    settled: _Settled, time: pd.DatetimeIndex, last: NDArray[np.int64], due: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Whether the next payment is fixed and on record: its interval has begun."""
+    begun = settled.stamp[due] - pd.to_timedelta(settled.hours[due], unit="h")
+    return np.asarray((due > last) & (begun <= time))
+
+
+def _at(values: Array, index: NDArray[np.int64], known: NDArray[np.bool_]) -> Array:
+    return np.where(known, values[np.maximum(index, 0)], np.nan)
+
+
+def _filled(values: Array) -> Array:
+    """Holes take the value before them; what comes before the first stays missing."""
+    return np.asarray(pd.Series(values).ffill(), dtype=float)
+
+
+def _rates(rule: Rule, rate: Array, hours: Array) -> dict[str, Array]:
+    """What follows from the rate in force (decimal per interval of `hours`)."""
+    filled, long = _filled(rate), _filled(hours)
+    per8 = 8e4 * filled / long
+    gap = per8 - 1e4 * rule.interest_8h
+    out = {"funding": per8, "funding_gap": gap, "funding_pressure": np.abs(gap)}
+    if not math.isnan(rule.cap):
+        unknown = np.isnan(filled)
+        out["funding_utilisation"] = rule.utilisation(filled)
+        out["funding_saturated"] = np.where(unknown, np.nan, rule.at_cap(filled))
+    exact = np.abs(filled - rule.interest_8h * long / 8.0) <= 6e-9
+    out["in_deadband"] = np.where(np.isnan(filled), np.nan, exact)
+    return out
+
+
+def _controls(rule: Rule, premium: Array, hours: Array) -> dict[str, Array]:
+    interest = 1e4 * rule.interest_8h * (rule.premium_hours or _filled(hours)) / 8.0
+    return {"premium_mean": premium, "premium_pressure": np.abs(premium - interest)}
+
+
+def _clock(time: pd.DatetimeIndex, settled: _Settled, last: NDArray[np.int64]) -> dict[str, Array]:
+    """Hours to the next settlement of the schedule, and whether one lies within the bar."""
+    at = np.maximum(last, 0)
+    hour = np.timedelta64(1, "h")
+    since = np.asarray((time - settled.stamp[at]) / hour, dtype=float)
+    period = settled.hours[at]
+    bar = np.diff(np.asarray((time - time[0]) / hour, dtype=float), prepend=np.nan)
+    bar[0] = np.nanmedian(bar) if len(bar) > 1 else period[0]
+    before = last < 0
+    ahead = np.where(before, -since % period, period - since % period)
+    return {
+        "hours_to_settlement": np.where(before & (ahead == 0), period, ahead),
+        "settled_just_now": np.where(before, 0.0, (since < bar).astype(float)),
+    }
+
+
+def _outside(rule: Rule, premium: Array, band: float) -> Array:
+    width = band + 1e4 * rule.damper
+    filled = _filled(premium)
+    return np.where(np.isnan(filled), np.nan, np.abs(filled - 1e4 * rule.interest) > width)
+
+
+def _continuous(data: BasisSeries, rule: Rule, settled: _Settled, premium: Array, band: float) -> pd.DataFrame:
+    """Funding that follows the premium of the moment: settled rates where given, else the rule at the last basis."""
+    time, now = data.time, _filled(premium)
+    last = np.asarray(settled.stamp.searchsorted(time, side="right")) - 1
+    hours = _at(settled.hours, last, last >= 0)
+    current = rule.rate_of_mean(now / 1e4)
+    rate = np.where(last >= 0, settled.rate[np.maximum(last, 0)] * rule.interval_hours / hours, current)
+    if data.settlements is None:
+        rate = current
+    span = np.full(len(time), rule.interval_hours)
+    columns = {"funding_last": _filled(8e4 * rate / rule.interval_hours)}
+    columns |= _rates(rule, rate, span) | _controls(rule, now, span) | _clock(time, settled, last)
+    columns["outside_band"] = _outside(rule, premium, band)
+    return pd.DataFrame(columns, index=time)

@@ -1,0 +1,69 @@
+"""A rule for data that name none, found where a formula asks for it and said aloud."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from basismodels.errors import ModelError
+from basismodels.funding.covariates import COVARIATES, attach, rule_of
+from basismodels.funding.mechanism import Rule
+from basismodels.funding.registry import rule
+
+if TYPE_CHECKING:
+    from basismodels.model import Design
+    from basismodels.series import BasisSeries
+
+
+def guessed(data: BasisSeries) -> tuple[Rule, str]:
+    """A rule for a series that names none, and the words that say how it was found.
+
+    Venue and symbol from the name of the file (`binance_btcusdt_1h`), else Binance's rule of BTCUSDT,
+    which most venues share but for the cap. Intervals come from the settlements.
+    """
+    stem = re.split(r"[/\\\\]", str(data.provenance.get("source", "")))[-1].lower().split(".")[0]
+    words: list[str] = [*stem.split("_"), ""]
+    venue, symbol = words[0], words[1]
+    try:
+        found, how = rule(venue, symbol or "BTCUSDT", data.time[0]), f"guessed from the file name {stem}"
+    except ModelError:
+        found, how = rule("binance", "BTCUSDT", data.time[0]), "taken because none was named"
+    low, high = (1e4 * edge for edge in found.deadband)
+    return found, (
+        f"funding rule: {found.venue} {found.symbol}, {how} (deadband {low:g} to {high:g} bps); "
+        "name yours by bm.funding.attach(data, bm.funding.rule(venue, symbol, at=...))"
+    )
+
+
+def completed(data: BasisSeries, formulas: Iterable[object]) -> tuple[BasisSeries, tuple[str, ...]]:
+    """The series with funding's covariates where a formula asks for one it lacks, and what was done, in words."""
+    words = {word for formula in formulas if isinstance(formula, str) for word in re.findall(r"\w+", formula)}
+    if not (words & COVARIATES.keys()) - set(data.frame().columns):
+        return data, ()
+    if rule_of(data) is not None:
+        return data, ()
+    found, said = guessed(data)
+    return attach(data, found), (said,)
+
+
+def used(data: BasisSeries) -> tuple[str, ...]:
+    """Which attached rule made the columns, in words; nothing without one."""
+    found = rule_of(data)
+    return () if found is None else (f"funding rule: {found.venue} {found.symbol}".rstrip(),)
+
+
+def without_constant(designs: dict[str, Design], first: int) -> tuple[dict[str, Design], tuple[str, ...]]:
+    """Designs without columns of funding that do not move over the rows in use, and which those were."""
+    out, notes = {}, []
+    for name, made in designs.items():
+        still = {
+            column
+            for i, column in enumerate(made.columns)
+            if column in COVARIATES and not np.ptp(made.values[first:, i]) > 0
+        }
+        out[name] = made.without(still) if still and len(still) < len(made.columns) else made
+        notes += [f"{column} does not move over these data: {name} is without it" for column in sorted(still)]
+    return out, tuple(notes)

@@ -1,0 +1,132 @@
+"""The rule of a venue for a symbol at a time, from rules.toml."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from dataclasses import fields, replace
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+
+from basismodels.errors import ModelError
+from basismodels.funding.mechanism import Dynamic, Rule
+
+ALIASES = {
+    "binanceusdm": "binance", "okex": "okx", "krakenfutures": "kraken", "cryptofacilities": "kraken",
+    "dydxv4": "dydx",
+}  # fmt: skip
+_FIRST, _LAST = pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
+_NOT_TERMS = ("eras", "symbols", "names", "unsure", "start", "end")
+_TERMS = tuple(f.name for f in fields(Rule))
+
+
+@cache
+def _table() -> dict[str, dict[str, Any]]:
+    text = files("basismodels.funding").joinpath("rules.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def venues() -> tuple[str, ...]:
+    """Venues with a rule."""
+    return tuple(_table())
+
+
+def rule(venue: str, symbol: str = "BTCUSDT", at: Any = None, **terms: Any) -> Rule:
+    """The funding rule of a venue for a symbol at a time (default: the newest).
+
+    `terms` change it where you know better, e.g. interval_hours=4 or cap=0.02; `rule("custom", "X", ...)`
+    is all terms. `Rule.unsure` says what is not certain. Errors: ModelError for a venue that is not
+    in the table, a time at which it had no rule, or an unknown term.
+    """
+    name = _plain(venue).lower()
+    name = ALIASES.get(name, name)
+    if name == "custom":
+        return custom(symbol, **terms)
+    if name not in _table():
+        raise ModelError(
+            f"no funding rule for {venue!r}; there are {', '.join(venues())}",
+            remedy="bm.funding.custom(interval_hours=8, interest_8h=1e-4, damper=5e-4, cap=0.003)",
+        )
+    found = _assembled(_table()[name], name, symbol, _stamp(at))
+    return _changed(found, terms)
+
+
+def custom(symbol: str = "", **terms: Any) -> Rule:
+    """A rule of your own: any of the fields of `Rule`, the others as Binance has them."""
+    return _changed(Rule("custom", symbol, confidence="unsure", source="given by the user"), terms)
+
+
+def eras(venue: str, symbol: str = "BTCUSDT") -> tuple[Rule, ...]:
+    """All rules a venue has had for a symbol, oldest first."""
+    entry = _table()[rule(venue, symbol).venue]
+    parts = [*entry.get("eras", [{}]), *(s for s in entry.get("symbols", []) if _fits(s, symbol))]
+    starts = sorted({_span(part)[0] for part in (entry, *parts)})
+    return tuple(rule(venue, symbol, at=start) for start in starts)
+
+
+def _changed(found: Rule, terms: dict[str, Any]) -> Rule:
+    unknown = [name for name in terms if name not in _TERMS]
+    if unknown:
+        raise ModelError(f"a rule has no such term; it has {', '.join(_TERMS)}", rows=unknown)
+    return replace(found, **terms) if terms else found
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^0-9A-Za-z]", "", text).upper()
+
+
+def _stamp(at: Any) -> pd.Timestamp | None:
+    if at is None:
+        return None
+    stamp = pd.Timestamp(at)
+    if pd.isna(stamp):
+        raise ModelError(f"at={at!r} is not a time")
+    return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
+
+
+def _fits(entry: dict[str, Any], symbol: str) -> bool:
+    return any(fnmatchcase(_plain(symbol), name) for name in entry["names"])
+
+
+def _span(entry: dict[str, Any]) -> tuple[pd.Timestamp, pd.Timestamp]:
+    start, end = entry.get("start"), entry.get("end")
+    return (_FIRST if start is None else pd.Timestamp(start)), (_LAST if end is None else pd.Timestamp(end))
+
+
+def _within(entry: dict[str, Any], at: pd.Timestamp) -> bool:
+    start, end = _span(entry)
+    return start <= at < end
+
+
+def _assembled(entry: dict[str, Any], name: str, symbol: str, at: pd.Timestamp | None) -> Rule:
+    """What the venue, its era and its symbol say, the later over the earlier; doubts are added up."""
+    now = _span(entry)[1] - pd.Timedelta(seconds=1) if at is None else at
+    era = next((era for era in entry.get("eras", [{}]) if _within(era, now)), None)
+    if era is None or not _within(entry, now):
+        raise ModelError(f"no funding rule of {name} at {now}", rows=[symbol])
+    own = [s for s in entry.get("symbols", []) if _within(s, now) and _fits(s, symbol)]
+    parts = (entry, era, *own[:1])
+    terms: dict[str, Any] = {}
+    for part in parts:
+        terms |= {key: value for key, value in part.items() if key not in _NOT_TERMS}
+    starts, ends = zip(*(_span(part) for part in parts), strict=True)
+    terms |= {"start": _iso(max(starts)), "end": _iso(min(ends))}
+    return _made(terms, name, symbol, tuple(text for part in parts for text in part.get("unsure", ())))
+
+
+def _iso(stamp: pd.Timestamp) -> str:
+    return "" if stamp in (_FIRST, _LAST) else stamp.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _made(terms: dict[str, Any], name: str, symbol: str, doubts: tuple[str, ...]) -> Rule:
+    cap = float(terms.pop("cap"))
+    dynamic = terms.pop("dynamic", None)
+    return Rule(
+        name, symbol, cap=math.inf if cap == 0 else math.nan if cap < 0 else cap,
+        dynamic=Dynamic(**dynamic) if dynamic else None, unsure=doubts, **terms,
+    )  # fmt: skip

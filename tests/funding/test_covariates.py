@@ -1,0 +1,189 @@
+"""Covariates of funding against figures worked out by hand, and their promise to look back only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import basismodels as bm
+from basismodels.funding.covariates import COVARIATES
+from basismodels.series import BasisSeries
+
+BINANCE = bm.funding.rule("binance", "BTCUSDT", at="2024-01-01")
+BITMEX = bm.funding.rule("bitmex", "XBTUSD")
+
+
+def series(basis: np.ndarray, rates: list[float] | None, start: str = "2024-01-01 01:00") -> BasisSeries:
+    """Hours from one o'clock, settlements every eighth."""
+    time = pd.date_range(start, periods=len(basis), freq="h", tz="UTC")
+    funding = None
+    if rates is not None:
+        stamps = [t for t in time if t.hour % 8 == 0]
+        funding = pd.Series(rates, index=stamps[: len(rates)])
+    return BasisSeries.from_basis(time, basis, funding=funding)
+
+
+@pytest.fixture
+def day() -> pd.DataFrame:
+    """Three intervals of rates at interest, between and at the cap, with a basis that rises by 1 bp an hour."""
+    data = series(np.arange(1.0, 25.0), [1e-4, -5e-4, 3e-3])
+    return bm.funding.attach(data, BINANCE).frame()
+
+
+def at(frame: pd.DataFrame, hour: str, column: str) -> float:
+    return float(frame.loc[pd.Timestamp(f"2024-01-01 {hour}", tz="UTC"), column])
+
+
+def test_rates_count_from_the_close_at_their_stamp(day: pd.DataFrame) -> None:
+    assert np.isnan(at(day, "07:00", "funding"))
+    assert at(day, "08:00", "funding") == pytest.approx(1.0)
+    assert at(day, "15:00", "funding") == pytest.approx(1.0)
+    assert at(day, "16:00", "funding_last") == pytest.approx(-5.0)
+
+
+def test_what_follows_from_the_rate(day: pd.DataFrame) -> None:
+    assert at(day, "16:00", "funding_gap") == pytest.approx(-6.0)
+    assert at(day, "16:00", "funding_pressure") == pytest.approx(6.0)
+    assert at(day, "16:00", "funding_utilisation") == pytest.approx(5 / 30)
+    assert [at(day, h, "in_deadband") for h in ("08:00", "16:00")] == [1.0, 0.0]
+    assert [at(day, h, "funding_saturated") for h in ("15:00", "16:00")] == [0.0, 0.0]
+    assert day["funding_saturated"].iloc[-1] == 1.0
+
+
+def test_the_premium_mean_is_that_of_the_interval_that_set_the_rate(day: pd.DataFrame) -> None:
+    premium = 1e4 * np.expm1(np.arange(1.0, 9.0) / 1e4)
+    by_hand = premium @ np.arange(1.0, 9.0) / 36.0
+    assert at(day, "08:00", "premium_mean") == pytest.approx(by_hand)
+    assert at(day, "13:00", "premium_mean") == pytest.approx(by_hand)
+    assert at(day, "08:00", "premium_pressure") == pytest.approx(by_hand - 1.0)
+
+
+def test_the_clock(day: pd.DataFrame) -> None:
+    assert [at(day, h, "hours_to_settlement") for h in ("01:00", "08:00", "09:00", "15:00")] == [7, 8, 7, 1]
+    assert [at(day, h, "settled_just_now") for h in ("07:00", "08:00", "09:00", "16:00")] == [0, 1, 0, 1]
+
+
+def test_outside_the_band_of_ten_points_and_the_damper(day: pd.DataFrame) -> None:
+    assert [at(day, h, "outside_band") for h in ("15:00", "16:00", "17:00")] == [0.0, 1.0, 1.0]
+
+
+def test_every_column_is_declared_and_the_clock_alone_is_not_from_the_path(day: pd.DataFrame) -> None:
+    assert set(day.columns) - {"hours_since_settlement"} <= COVARIATES.keys()
+    assert {name for name, made in COVARIATES.items() if not made.from_path} == {
+        "hours_to_settlement",
+        "settled_just_now",
+    }
+
+
+def test_a_rate_fixed_in_advance_is_the_one_in_force() -> None:
+    data = series(np.arange(1.0, 33.0), [1e-4, -5e-4, 3e-3, 2e-4])
+    frame = bm.funding.attach(data, BITMEX).frame()
+    assert at(frame, "08:00", "funding_last") == pytest.approx(1.0)
+    assert at(frame, "08:00", "funding_due") == at(frame, "08:00", "funding") == pytest.approx(-5.0)
+    premium = 1e4 * np.expm1(np.arange(1.0, 9.0) / 1e4)
+    assert at(frame, "08:00", "premium_mean") == pytest.approx(premium.mean())
+    assert "funding_due" not in bm.funding.attach(data, BINANCE).frame()
+
+
+@pytest.mark.parametrize("rule", [BINANCE, BITMEX, bm.funding.rule("deribit"), bm.funding.rule("hyperliquid")])
+@pytest.mark.parametrize("settled", [True, False])
+def test_no_column_looks_ahead(rule: bm.funding.Rule, settled: bool) -> None:
+    """What comes after a row leaves the row as it was, but for a payment the venue has announced."""
+    rng = np.random.default_rng(1)
+    basis, cut = rng.normal(0, 20, 96), 60
+    other = basis.copy()
+    other[cut:] += 50.0
+    rates = list(rng.normal(0, 1e-3, 12))
+    moved = [*rates[:8], *rng.normal(0, 1e-3, 4)] if rule.timing == "next" else [*rates[:7], *rng.normal(0, 1e-3, 5)]
+    one = bm.funding.attach(series(basis, rates if settled else None), rule).frame().iloc[:cut]
+    two = bm.funding.attach(series(other, moved if settled else None), rule).frame().iloc[:cut]
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_without_settled_rates_the_rule_makes_them_and_says_so() -> None:
+    basis = np.concatenate([np.full(8, 20.0), np.full(16, 0.0)])
+    data = bm.funding.attach(series(basis, None), BINANCE)
+    premium = 1e4 * np.expm1(20.0 / 1e4)
+    assert at(data.frame(), "08:00", "funding") == pytest.approx(premium - 5.0)
+    assert at(data.frame(), "16:00", "in_deadband") == 1.0
+    assert any("computed from the basis" in text for text in data.warnings)
+
+
+def test_the_cap_is_that_of_an_interval_and_the_interval_that_of_the_settlement() -> None:
+    time = pd.date_range("2024-01-01 01:00", periods=12, freq="h", tz="UTC")
+    funding = pd.DataFrame({"rate": [5e-5, 2e-2], "interval_hours": [4.0, 4.0]}, index=time[[3, 7]])
+    data = BasisSeries.from_basis(time, np.arange(12.0), funding=funding)
+    frame = bm.funding.attach(data, bm.funding.rule("binance", "LPTUSDT", at="2024-01-01")).frame()
+    assert list(frame["in_deadband"].iloc[[3, 7]]) == [1.0, 0.0]
+    assert frame["funding"].iloc[7] == pytest.approx(400.0)
+    assert frame["funding_utilisation"].iloc[7] == pytest.approx(1.0)
+
+
+def test_missing_and_masked_rows_carry_no_weight() -> None:
+    basis = np.arange(1.0, 25.0)
+    basis[3] = np.nan
+    mask = np.zeros(24, dtype=bool)
+    mask[7] = True
+    data = bm.funding.attach(series(basis, [1e-4, 1e-4, 1e-4]).with_mask(mask), BINANCE)
+    left = np.array([1, 2, 3, 5, 6, 7.0])
+    assert at(data.frame(), "08:00", "premium_mean") == pytest.approx(1e4 * np.expm1(left / 1e4) @ left / left.sum())
+
+
+def test_attaching_again_under_another_rule_leaves_nothing_of_the_first() -> None:
+    data = series(np.arange(1.0, 25.0), [1e-4, -5e-4, 3e-3])
+    twice = bm.funding.attach(bm.funding.attach(data, BITMEX), BINANCE)
+    pd.testing.assert_frame_equal(twice.frame(), bm.funding.attach(data, BINANCE).frame())
+    assert bm.funding.rule_of(twice) == BINANCE
+    assert bm.funding.rule_of(data) is None
+
+
+class TestInModels:
+    rng = np.random.default_rng(3)
+    data = series(rng.normal(0, 10, 240), [1e-4 if i % 3 else 1e-3 * z for i, z in enumerate(rng.normal(size=30))])
+
+    def test_every_column_serves_in_every_formula(self) -> None:
+        data = bm.funding.attach(self.data, BINANCE)
+        from basismodels.problem import bind
+
+        for name in set(data.frame().columns) - {"funding_saturated"}:
+            model = bm.OU(kappa=f"1 + {name}", theta=f"1 + {name}", sigma=f"1 + {name}") + bm.Noise(tau=f"1 + {name}")
+            problem = bind(bm.Switching(model, regimes=2, transition=f"1 + {name}"), data)
+            assert f"q[0->1]:{name}" in problem.spec.names
+            assert f"tau[0]:{name}" in problem.spec.names
+
+    def test_a_formula_that_asks_for_a_rule_gets_one_and_is_told_which(self) -> None:
+        fit = bm.fit(bm.OU(theta="1 + funding_gap"), self.data)
+        said = " ".join(d.text for d in fit.diagnostics)
+        assert "binance BTCUSDT" in said
+        assert "none was named" in said
+        named = bm.fit(
+            bm.OU(theta="1 + funding_gap"), bm.funding.attach(self.data, bm.funding.rule("hyperliquid", "X"))
+        )
+        assert "hyperliquid X" in " ".join(d.text for d in named.diagnostics)
+
+    def test_the_file_name_tells_venue_and_symbol(self) -> None:
+        from basismodels.funding.guess import guessed
+
+        found, said = guessed(self.data.with_provenance(source="/data/bitmex_xbtusd_8h.parquet"))
+        assert (found.venue, found.symbol) == ("bitmex", "xbtusd")
+        assert "guessed from the file name" in said
+
+    def test_a_column_the_rule_cannot_give_is_named(self) -> None:
+        with pytest.raises(bm.ModelError, match="funding_due"):
+            bm.fit(bm.OU(theta="1 + funding_due"), bm.funding.attach(self.data, BINANCE))
+
+    def test_a_flag_that_never_moves_is_left_out_and_said(self) -> None:
+        fit = bm.fit(
+            bm.OU(theta="1 + funding_saturated + funding_gap"),
+            bm.funding.attach(series(self.data.basis, [1e-4, 5e-4] * 15), BINANCE),
+        )
+        assert "theta:funding_saturated" not in fit.names
+        assert "theta:funding_gap" in fit.names
+        assert any("funding_saturated does not move" in d.text for d in fit.diagnostics)
+
+    def test_a_fit_under_a_rule_saves_and_loads(self, tmp_path) -> None:  # type: ignore[no-untyped-def]
+        fit = bm.fit(bm.OU(theta="1 + funding_gap"), self.data)
+        again = bm.load(bm.save(fit, tmp_path / "fit.bm"))
+        assert bm.funding.rule_of(again.data) == bm.funding.rule_of(fit.data)
+        assert again.problem.engine.loglik(again.problem.layout, again.x) == fit.llf
