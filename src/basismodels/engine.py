@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from functools import partial
 from typing import Any
 
@@ -34,6 +35,10 @@ class Engine:
     exact: bool
     kernel: Any
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels to another process by the kernel's name where that is a module, which does not pickle."""
+        return _engine, (self.name, self.exact, getattr(self.kernel, "__name__", self.kernel))
+
     def loglik(self, layout: Layout, x: Array) -> float:
         """Log likelihood at a free vector (p,)."""
         steps, start = assemble.coefficients(layout, x)
@@ -55,6 +60,10 @@ class Engine:
         """Smoothed probabilities and moments."""
         steps, _ = assemble.coefficients(layout, x)
         return smoother.smooth(self.filter(layout, x), layout.row, steps)
+
+
+def _engine(name: str, exact: bool, kernel: Any) -> Engine:
+    return Engine(name, exact, import_module(kernel) if isinstance(kernel, str) else kernel)
 
 
 KALMAN = Engine("kalman", True, kalman)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from basismodels.engine import objective
 from basismodels.errors import ModelError
-from basismodels.inference.labels import ordered
-from basismodels.inference.mle import descend, is_plain_ou
 from basismodels.inference.simulate import simulate_path
-from basismodels.inference.starts import bounds, scales, steps
-from basismodels.likelihood import ou
+from basismodels.inference.starts import bounds, scales
+from basismodels.inference.tasks import key_of, packed, run_tasks, unpacked
+from basismodels.inference.warm import curvature, places, warm_fit
+from basismodels.likelihood import assemble, hamilton_ou
 from basismodels.problem import Problem
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
+_CHUNK = 20
 
 
 def bootstrap(
@@ -27,26 +29,40 @@ def bootstrap(
     *,
     rng: np.random.Generator | int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    checkpoint: str | Path | None = None,
+    n_jobs: int | None = None,
 ) -> Fit:
     """A copy of the fit carrying `draws` parametric bootstrap estimates (Efron 1979).
 
     Each series is simulated at the estimate on the data's own time grid, missing rows kept
     missing, and fitted from the estimate; regimes are put in order draw by draw. One seed
-    a draw, so the result does not depend on how the work is shared out.
+    a draw, so the result does not depend on how the work is shared out. `checkpoint`: folder that
+    keeps finished draws, from which a killed run goes on; `n_jobs`: workers, default all cores, or what
+    `joblib.parallel_config` says. Errors: ModelError.
     """
-    if draws < 1:
+    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
         raise ModelError(f"draws must be a positive whole number, got {draws!r}")
-    from joblib import Parallel, delayed
+    seed = _entropy(rng)
+    work = partial(_refits, fit.problem, fit.x, bounds(fit.problem, scales(fit.problem)), fit.cov, seed)
+    jobs = [(first, min(_CHUNK, draws - first)) for first in range(0, draws, _CHUNK)]
+    made = run_tasks(
+        work, jobs, title="bootstrap", key=_key(fit, seed), n_jobs=n_jobs, checkpoint=checkpoint,
+        progress=None if progress is None else partial(_draws_done, progress, draws),
+    )  # fmt: skip
+    return replace(fit, draws=np.concatenate([unpacked(part) for part in made]), draws_kind="bootstrap")
 
-    seeds = np.random.SeedSequence(_entropy(rng)).spawn(draws)
-    box = bounds(fit.problem, scales(fit.problem))
-    jobs = (delayed(refit)(fit.problem, fit.x, box, seed) for seed in seeds)
-    found = []
-    for i, x in enumerate(Parallel(n_jobs=2, prefer="threads", return_as="generator")(jobs)):
-        found.append(x)
-        if progress is not None:
-            progress(i + 1, draws)
-    return replace(fit, draws=np.array(found), draws_kind="bootstrap")
+
+def _draws_done(progress: Callable[[int, int], None], draws: int, done: int, total: int) -> None:
+    progress(min(done * _CHUNK, draws), draws)
+
+
+def _key(fit: Fit, seed: int) -> str:
+    layout = fit.problem.layout
+    design = [part for name in sorted(layout.design) for part in (name, layout.design[name])]
+    return key_of(
+        "bootstrap", _CHUNK, repr(fit.model), fit.problem.initial, fit.names, fit.x, fit.cov,
+        layout.y, layout.row, layout.dt, layout.constants, design, layout.kappa_log, layout.depth, seed,
+    )  # fmt: skip
 
 
 def _entropy(rng: np.random.Generator | int | None) -> int:
@@ -55,20 +71,36 @@ def _entropy(rng: np.random.Generator | int | None) -> int:
     return 0 if rng is None else int(rng)
 
 
-def refit(problem: Problem, x: Array, box: Array, seed: np.random.SeedSequence) -> Array:
-    """Free vector estimated from one simulated series."""
-    path = simulate_path(problem, x, np.random.default_rng(seed))
-    y = np.where(np.isfinite(problem.layout.y), path.y, np.nan)
-    again = replace(problem, layout=problem.layout._replace(y=y))
-    if is_plain_ou(problem):
-        return _plain(again)
-    goal = objective(again.engine, again.layout)
-    return ordered(again, descend(goal, x, box, steps(problem, x), 400).x)
+def _refits(problem: Problem, x: Array, box: Array, cov: Array, seed: int, job: tuple[int, int]) -> bytes:
+    """Free vectors (m, p) of draws `first` to `first + m`."""
+    first, count = job
+    inverse, make = curvature(problem, x, cov), simulator(problem, x)
+    seeds = [np.random.SeedSequence(seed, spawn_key=(i,)) for i in range(first, first + count)]
+    made = [warm_fit(with_series(problem, make(np.random.default_rng(one))), x, box, inverse).x for one in seeds]
+    return packed(np.array(made))
 
 
-def _plain(problem: Problem) -> Array:
-    hours = np.cumsum(problem.layout.dt[problem.layout.row])
-    seen = np.isfinite(problem.layout.y)
-    found = ou.maximise(problem.layout.y[seen], np.diff(hours[seen]), problem.layout.stationary)
-    kappa = max(found.kappa, 1e-12)
-    return np.array([np.log(kappa), found.drift / kappa, 0.5 * np.log(found.variance)])
+def with_series(problem: Problem, y: Array) -> Problem:
+    """The problem with another series (n,) in place of its own, missing where that is."""
+    y = np.where(np.isfinite(problem.layout.y), y, np.nan)
+    return replace(problem, layout=problem.layout._replace(y=y))
+
+
+def simulator(problem: Problem, x: Array) -> Callable[[np.random.Generator], Array]:
+    """What makes series (n,) of a problem at a free vector; step coefficients are computed once."""
+    if places(problem.layout, problem.engine.name == "hamilton") is None:
+        return lambda rng: simulate_path(problem, x, rng).y
+    steps, start = assemble.coefficients(problem.layout, x)
+    level = assemble.natural(problem.layout, x).theta[0]
+    r, n = problem.layout.row[1], len(problem.layout.y)
+
+    def make(rng: np.random.Generator) -> Array:
+        s = int(rng.random() > start.p[0])
+        proper = start.diffuse[s] == 0
+        x0 = start.mean[s, 0] + np.sqrt(start.var[s, 0]) * rng.standard_normal() if proper else level[s]
+        y = np.empty(n)
+        z, u = rng.standard_normal(n - 1), rng.random(n - 1)
+        hamilton_ou.walk(float(x0), s, steps.phi[r], steps.c[r], steps.v[r], steps.p[r], z, u, y)
+        return y
+
+    return make
