@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from basismodels.errors import DataError
 from basismodels.likelihood import assemble, kim
+from basismodels.likelihood.assemble import Layout
 from basismodels.likelihood.kim import Filtered, Start
 from basismodels.model import Design, design_again
 from basismodels.problem import continued
@@ -58,24 +59,42 @@ def update(before: Fit | Online, new_data: BasisSeries) -> Online:
     O(K^2) an observation. Hand the result back to go on. Errors: DataError where the new
     rows do not follow the last one or lack a covariate.
     """
-    now = before if isinstance(before, Online) else _at_end(before)
+    now = before if isinstance(before, Online) else at_end(before)
     if new_data.time[0] <= now.stamp:
         raise DataError(
             f"new rows must follow {now.stamp}", rows=[str(t) for t in new_data.time[:3]],
             remedy="new_data.cut(start=...)",
         )  # fmt: skip
+    added = extend(now, new_data)
+    layout, place = added.layout, added.place
+    steps = assemble.steps_of(layout, assemble.natural(layout, now.fit.x))
+    found, state = kim.continued(layout.y, layout.row, steps, now.state, layout.depth)
+    rows = Filtered(*(part[place] for part in found))
+    return Online(now.fit, new_data.time, rows, added.frame.iloc[[-1]], state)
+
+
+@dataclass(frozen=True, eq=False)
+class Extension:
+    """New rows bound as the old ones were: layout, internal row of each; formulas and columns over last and new."""
+
+    layout: Layout
+    place: NDArray[np.int64]
+    designs: dict[str, Design]
+    frame: pd.DataFrame
+
+
+def extend(now: Online, new_data: BasisSeries) -> Extension:
+    """The new rows under the formulas of the fit; DataError where a covariate is missing."""
     frame = _carried(now.last, new_data.frame())
     problem = now.fit.problem
     designs = {name: _again(made, frame) for name, made in problem.designs.items()}
     layout, place = continued(problem, designs, now.stamp, new_data)
     _known(designs, frame)
-    steps = assemble.steps_of(layout, assemble.natural(layout, now.fit.x))
-    found, state = kim.continued(layout.y, layout.row, steps, now.state, layout.depth)
-    rows = Filtered(*(part[place] for part in found))
-    return Online(now.fit, new_data.time, rows, frame.iloc[[-1]], state)
+    return Extension(layout, place, designs, frame)
 
 
-def _at_end(fit: Fit) -> Online:
+def at_end(fit: Fit) -> Online:
+    """The filter at the last row of a fit, nothing added yet."""
     found, layout = fit.filtered, fit.problem.layout
     if layout.depth == 1:
         state = Start(found.p[-1], found.mean[-1], found.var[-1], np.zeros(layout.regimes), 0.0)

@@ -1,0 +1,64 @@
+"""The comparison of fits, and leave-future-out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import basismodels as bm
+
+
+def test_criteria_are_their_definitions(fits):
+    frame = bm.compare(fits)
+    row, fit = frame.loc["two-factor"], fits["two-factor"]
+    k, n = fit.df_model, fit.nobs
+    assert row["aicc"] == pytest.approx(fit.aic + 2 * k * (k + 1) / (n - k - 1))
+    assert row["hqic"] == pytest.approx(2 * k * np.log(np.log(n)) - 2 * fit.llf)
+    assert row["bic"] == pytest.approx(fit.bic)
+    assert frame["weight"].sum() == pytest.approx(1.0)
+
+
+def test_particles_replace_the_approximate_likelihood_and_leave_the_exact(fits):
+    frame = bm.compare(fits, particles=50, rng=1)
+    assert frame.loc["ou", "llf_particles"] == pytest.approx(frame.loc["ou", "llf"])
+    row = frame.loc["switching"]
+    assert row["llf_particles_se"] > 0
+    assert row["aic"] == pytest.approx(2 * row["parameters"] - 2 * row["llf_particles"])
+
+
+class TestLeaveFutureOut:
+    def test_with_tight_draws_it_is_the_filters_score(self, fits):
+        from dataclasses import replace
+
+        fit = fits["ou"]
+
+        def again(data):
+            made = replace(fit, problem=bm.fit(bm.OU(), data).problem)
+            return replace(made, draws=np.tile(fit.x, (50, 1)), draws_kind="tight")
+
+        found = bm.leave_future_out(fit, 0.7, refit=again)
+        np.testing.assert_allclose(found.pointwise["elpd"], fit.log_density.loc[found.pointwise.index], atol=1e-9)
+        assert found.refits == 1
+
+    def test_reweighting_agrees_with_refitting_often(self, fits):
+        seldom = bm.leave_future_out(fits["ou"], 0.9, draws=400)
+        often = bm.leave_future_out(fits["ou"], 0.9, draws=400, k=-1.0) if len(seldom.pointwise) <= 50 else None
+        assert seldom.pointwise["khat"].max() <= 0.7
+        if often is not None:
+            assert seldom.elpd == pytest.approx(often.elpd, abs=1.0)
+
+    def test_bad_weights_lead_to_a_refit(self, fits):
+        found = bm.leave_future_out(fits["ou"], 0.8, draws=200, k=0.3)
+        assert found.refits == found.pointwise["refitted"].sum() > 1
+        assert found.elpd == pytest.approx(found.pointwise["elpd"].sum())
+        assert "leave-future-out" in str(found)
+
+    def test_the_comparison_ranks_by_it(self, fits):
+        pair = {name: fits[name] for name in ("ou", "two-factor")}
+        frame = bm.compare(pair, leave_future_out_from=0.8, rng=1)
+        assert {"elpd_lfo", "elpd_lfo_se", "refits"} <= set(frame.columns)
+        assert (frame["refits"] >= 1).all()
+
+    def test_a_start_without_past_or_future_is_refused(self, fits):
+        with pytest.raises(bm.DataError, match="start"):
+            bm.leave_future_out(fits["ou"], 1.0)
