@@ -224,7 +224,7 @@ def _layout(
     distinct, row = np.unique(columns, axis=0, return_inverse=True)
     chosen = np.zeros(len(distinct), dtype=np.int64)
     chosen[row.ravel()[::-1]] = np.arange(len(row) - 1, -1, -1)
-    spec, index, constants = _numbering(model, designs, link)
+    spec, index, constants = numbering(model, designs, link)
     sources = grid.known[chosen]
     design_rows = {
         name: np.ascontiguousarray(designs[name].values[sources]) if name in designs else np.ones((len(chosen), 1))
@@ -266,7 +266,7 @@ class _Numbering:
         return -len(self.constants)
 
 
-def _numbering(
+def numbering(
     model: Model, designs: dict[str, Design], link: Link
 ) -> tuple[Spec, dict[str, NDArray[np.int64]], Array]:
     """The free vector, and for each parameter where its coefficients stand."""

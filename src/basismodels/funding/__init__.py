@@ -14,11 +14,12 @@ from __future__ import annotations
 from importlib import import_module
 
 _HOMES = {
-    "mechanism": ("Rule", "Dynamic"),
-    "registry": ("rule", "custom", "eras", "venues"),
-    "covariates": ("attach", "rule_of", "COVARIATES", "Covariate"),
+    "funding.mechanism": ("Rule", "Dynamic"),
+    "funding.registry": ("rule", "custom", "eras", "venues"),
+    "funding.covariates": ("attach", "rule_of", "COVARIATES", "Covariate"),
+    "inference.closed_loop": ("simulate", "premium_link", "PremiumLink"),
 }
-_HOME_OF = {name: f"basismodels.funding.{home}" for home, names in _HOMES.items() for name in names}
+_HOME_OF = {name: f"basismodels.{home}" for home, names in _HOMES.items() for name in names}
 
 __all__ = sorted(_HOME_OF)
 

@@ -53,7 +53,7 @@ COVARIATES = {
 
 
 @dataclass(frozen=True, eq=False)
-class _Settled:
+class Settled:
     """Settlements as arrays (m,): stamp, decimal rate, interval in hours, mean premium in bps, row known from."""
 
     stamp: pd.DatetimeIndex
@@ -72,7 +72,7 @@ def attach(data: BasisSeries, rule: Rule, *, band: float = BAND) -> BasisSeries:
     provenance; what is not certain of it goes into the warnings.
     """
     premium = _premium(data)
-    settled = _settled(data, rule, premium)
+    settled = settled_of(data, rule)
     frame = _columns(data, rule, settled, premium, band)
     kept = data.covariates.drop(columns=[c for c in COVARIATES if c in data.covariates])
     made = replace(data, covariates=kept.join(frame)).with_provenance(**{FACT: rule.to_json()})
@@ -93,12 +93,14 @@ def _premium(data: BasisSeries) -> Array:
     return np.where(data.observed, 1e4 * np.expm1(data.basis / 1e4), np.nan)
 
 
-def _settled(data: BasisSeries, rule: Rule, premium: Array) -> _Settled:
+def settled_of(data: BasisSeries, rule: Rule) -> Settled:
+    """Settlements of the data, else those the rule makes of the basis, with the mean premium that set each."""
+    premium = _premium(data)
     if data.settlements is not None:
         stamp = pd.DatetimeIndex(data.settlements.index)
         hours = data.settlements["interval_hours"].to_numpy(dtype=float)
         rate = data.settlements["rate"].to_numpy(dtype=float)
-        return _Settled(stamp, rate, hours, _means(data, rule, premium, stamp, hours))
+        return Settled(stamp, rate, hours, _means(data, rule, premium, stamp, hours))
     stamp = rule.settlements(data.time[0], data.time[-1])
     hours = np.full(len(stamp), rule.interval_hours)
     mean = _means(data, rule, premium, stamp, hours)
@@ -112,7 +114,7 @@ def _settled(data: BasisSeries, rule: Rule, premium: Array) -> _Settled:
         )
     first = int(np.argmax(known))
     rate = pd.Series(rate[first:]).ffill().to_numpy()
-    return _Settled(stamp[first:], rate, hours[first:], mean[first:])
+    return Settled(stamp[first:], rate, hours[first:], mean[first:])
 
 
 def _means(data: BasisSeries, rule: Rule, premium: Array, stamp: pd.DatetimeIndex, hours: Array) -> Array:
@@ -129,7 +131,7 @@ def _means(data: BasisSeries, rule: Rule, premium: Array, stamp: pd.DatetimeInde
     return out
 
 
-def _columns(data: BasisSeries, rule: Rule, settled: _Settled, premium: Array, band: float) -> pd.DataFrame:
+def _columns(data: BasisSeries, rule: Rule, settled: Settled, premium: Array, band: float) -> pd.DataFrame:
     time = data.time
     if rule.timing == "continuous":
         return _continuous(data, rule, settled, premium, band)
@@ -150,7 +152,7 @@ def _columns(data: BasisSeries, rule: Rule, settled: _Settled, premium: Array, b
 
 
 def _known_due(
-    settled: _Settled, time: pd.DatetimeIndex, last: NDArray[np.int64], due: NDArray[np.int64]
+    settled: Settled, time: pd.DatetimeIndex, last: NDArray[np.int64], due: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Whether the next payment is fixed and on record: its interval has begun."""
     begun = settled.stamp[due] - pd.to_timedelta(settled.hours[due], unit="h")
@@ -186,7 +188,7 @@ def _controls(rule: Rule, premium: Array, hours: Array) -> dict[str, Array]:
     return {"premium_mean": premium, "premium_pressure": np.abs(premium - interest)}
 
 
-def _clock(time: pd.DatetimeIndex, settled: _Settled, last: NDArray[np.int64]) -> dict[str, Array]:
+def _clock(time: pd.DatetimeIndex, settled: Settled, last: NDArray[np.int64]) -> dict[str, Array]:
     """Hours to the next settlement of the schedule, and whether one lies within the bar."""
     at = np.maximum(last, 0)
     hour = np.timedelta64(1, "h")
@@ -208,7 +210,7 @@ def _outside(rule: Rule, premium: Array, band: float) -> Array:
     return np.where(np.isnan(filled), np.nan, np.abs(filled - 1e4 * rule.interest) > width)
 
 
-def _continuous(data: BasisSeries, rule: Rule, settled: _Settled, premium: Array, band: float) -> pd.DataFrame:
+def _continuous(data: BasisSeries, rule: Rule, settled: Settled, premium: Array, band: float) -> pd.DataFrame:
     """Funding that follows the premium of the moment: settled rates where given, else the rule at the last basis."""
     time, now = data.time, _filled(premium)
     last = np.asarray(settled.stamp.searchsorted(time, side="right")) - 1

@@ -22,6 +22,7 @@ ALIASES = {
 }  # fmt: skip
 _FIRST, _LAST = pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
 _NOT_TERMS = ("eras", "symbols", "names", "unsure", "start", "end")
+_FLOATS = ("interval_hours", "interest_8h", "damper", "premium_hours", "sample_seconds", "first_hour")
 _TERMS = tuple(f.name for f in fields(Rule))
 
 
@@ -126,6 +127,7 @@ def _iso(stamp: pd.Timestamp) -> str:
 def _made(terms: dict[str, Any], name: str, symbol: str, doubts: tuple[str, ...]) -> Rule:
     cap = float(terms.pop("cap"))
     dynamic = terms.pop("dynamic", None)
+    terms |= {key: float(terms[key]) for key in _FLOATS if key in terms}
     return Rule(
         name, symbol, cap=math.inf if cap == 0 else math.nan if cap < 0 else cap,
         dynamic=Dynamic(**dynamic) if dynamic else None, unsure=doubts, **terms,
