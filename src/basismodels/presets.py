@@ -20,6 +20,9 @@ PRESETS: dict[str, Callable[[], Model]] = {
     "two-factor": lambda: OU() + SlowOU() + Noise(),
     "switching-ou": lambda: Switching(OU(), regimes=2),
     "switching-level": lambda: Switching(OU() + Noise(), regimes=2, varies=("kappa", "theta", "sigma", "tau")),
+    "switching-failure": lambda: Switching(
+        OU() + SlowOU() + Noise(), regimes=2, varies=("kappa", "theta", "sigma")
+    ),
     "funding": lambda: (
         OU(kappa="1 + funding_pressure + premium_pressure", theta="1 + funding_gap + premium_mean") + Noise()
     ),

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from basismodels.components.noise import Noise
+from basismodels.components.ou import OU
+from basismodels.components.slow import SlowOU
+from basismodels.components.switching import Switching
+from basismodels.inference.simulate import free_vector
 from basismodels.likelihood import hamilton, kalman, kim
 from basismodels.likelihood.kim import Start, Steps
+from basismodels.problem import bind
+from basismodels.series import BasisSeries
 
 
 def alike(made, regimes):
@@ -115,3 +123,22 @@ def test_one_observation_is_its_start_density(case):
     density = made.start.p @ (np.exp(-0.5 * e**2 / sd2) / np.sqrt(2 * np.pi * sd2))
     assert kim.loglik(*made) == pytest.approx(np.log(density), rel=1e-12)
     assert kim.filter(*made).p.shape == (1, 2)
+
+
+def test_a_regime_without_shocks_does_not_blow_up_the_smoother():
+    """Merging puts weight on histories a deterministic regime cannot have; smoothing them would grow without bound."""
+    values = {
+        "kappa[0]": 0.45, "kappa[1]": 0.54, "kappa[2]": 0.04, "theta[0]": 3.4, "theta[1]": 1.0, "theta[2]": -67.0,
+        "sigma[0]": 1.6e-4, "sigma[1]": 0.48, "sigma[2]": 4.0, "slow.kappa": 0.0015, "slow.sigma": 0.26, "tau": 0.76,
+        "q[0->1]": 0.78, "q[0->2]": 8e-4, "q[1->0]": 0.9, "q[1->2]": 5e-6, "q[2->0]": 5e-6, "q[2->1]": 0.015,
+    }  # fmt: skip
+    rng = np.random.default_rng(2)
+    n = 1500
+    y = np.convolve(rng.normal(size=n + 8), 0.6 ** np.arange(9), "valid") + 0.75 * rng.normal(size=n)
+    y[700:772] += np.cumsum(3.5 * rng.normal(size=72))
+    data = BasisSeries.from_basis(pd.date_range("2024-01-01", periods=n, freq="h", tz="UTC"), y)
+    model = Switching(OU() + SlowOU() + Noise(), 3, varies=("kappa", "theta", "sigma"))
+    problem = bind(model, data)
+    smoothed = problem.engine.smooth(problem.layout, free_vector(problem, values))
+    assert np.isfinite(smoothed.var).all()
+    assert np.abs(smoothed.mean[smoothed.p > 1e-6]).max() < 20 * np.abs(y).max()

@@ -100,7 +100,7 @@ def failure_probability(
     check_band(horizon, band)
     checked_level(level)
     event = Event(horizon, band, target, threshold)
-    centre = failing(fit.problem, fit.x, event)
+    centre = _centre(fit, event)
     frame = pd.DataFrame({"filtered": centre.filtered, "smoothed": centre.smoothed}, index=fit.problem.time)
     try:
         found = _over_draws(fit, event, draws, rng)
@@ -133,12 +133,20 @@ def failure_regimes(
     """
     check_band(horizon, band)
     event = Event(horizon, band, target, threshold)
-    centre = failing(fit.problem, fit.x, event)
+    centre = _centre(fit, event)
     try:
         found = _over_draws(fit, event, draws, rng)
     except ModelError:
         found = []
     return _table(fit, event, centre, found)
+
+
+def _centre(fit: Fit, event: Event) -> Failing:
+    """Failure at the estimate."""
+    try:
+        return failing(fit.problem, fit.x, event)
+    except np.linalg.LinAlgError as error:
+        raise ModelError(f"no failure probability at this estimate: {error}", remedy="a smaller model") from error
 
 
 def _table(fit: Fit, event: Event, centre: Failing, found: list[Failing]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ For observed series without noise the probabilities are Hamilton's exact smoothe
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from basismodels.likelihood.kim import Filtered, Steps
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
+# squared deviations from a branch's forecast, in its variances, beyond which it is not smoothed: merging
+# makes such branches, and where a regime has next to no shocks the recursion would make them grow without bound
+FAR = 400.0
 
 
 class Smoothed(NamedTuple):
@@ -34,9 +38,17 @@ def _back_one(a, b, d, pa, pb, pd, phi, rho):  # type: ignore[no-untyped-def]
     gb = rho * d
     if pd <= 1e-14 * pa:
         return fa / pa, 0.0, ga / pa, 0.0
+    if pa <= 1e-14 * pd:
+        return 0.0, fb / pd, 0.0, gb / pd
     det = pa * pd - pb * pb
-    if det <= 0.0:
-        return 0.0, 0.0, 0.0, 0.0
+    if det <= 1e-11 * pa * pd:
+        # one direction u carries the predicted variance u u': its pseudo-inverse
+        ua = math.sqrt(pa)
+        ud = math.copysign(math.sqrt(pd), pb)
+        scale = 1.0 / (pa + pd) ** 2
+        along_x = (fa * ua + fb * ud) * scale
+        along_l = (ga * ua + gb * ud) * scale
+        return along_x * ua, along_x * ud, along_l * ua, along_l * ud
     return (
         (fa * pd - fb * pb) / det,
         (fb * pa - fa * pb) / det,
@@ -79,6 +91,13 @@ def _smooth(kk, row, steps, fp, fm, fv, sp, sm, sv):  # type: ignore[no-untyped-
                 j11, j12, j21, j22 = _back_one(a, b, d, pa, pb, pd, f, ro)
                 ex = sm[i + 1, k, 0] - f * fm[i, j, 0] - c[r, k]
                 el = sm[i + 1, k, 1] - ro * fm[i, j, 1]
+                far = ex * ex + sv[i + 1, k, 0] > FAR * pa
+                far = far or el * el + sv[i + 1, k, 2] > FAR * max(pd, 1e-14 * pa)
+                if far and K > 1:
+                    # the merged moments ahead cannot have come from this branch: its filtered ones stand
+                    mx[j, k], ml[j, k] = fm[i, j, 0], fm[i, j, 1]
+                    va[j, k], vb[j, k], vd[j, k] = a, b, d
+                    continue
                 mx[j, k] = fm[i, j, 0] + j11 * ex + j12 * el
                 ml[j, k] = fm[i, j, 1] + j21 * ex + j22 * el
                 da = sv[i + 1, k, 0] - pa
@@ -102,13 +121,16 @@ def _smooth(kk, row, steps, fp, fm, fv, sp, sm, sv):  # type: ignore[no-untyped-
             x = 0.0
             l = 0.0
             for k in range(K):
-                x += weight[j, k] * i_t * mx[j, k]
-                l += weight[j, k] * i_t * ml[j, k]
+                if weight[j, k] > 0.0:  # a branch of no weight may have no finite moments either
+                    x += weight[j, k] * i_t * mx[j, k]
+                    l += weight[j, k] * i_t * ml[j, k]
             a = 0.0
             b = 0.0
             d = 0.0
             for k in range(K):
                 q = weight[j, k] * i_t
+                if q <= 0.0:
+                    continue
                 ex = mx[j, k] - x
                 el = ml[j, k] - l
                 a += q * (va[j, k] + ex * ex)

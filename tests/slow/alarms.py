@@ -1,0 +1,163 @@
+"""How often a failure is found where there is none, and where there is one: writes alarms.csv.
+
+Ninety days of hours each, the model `switching-failure` fitted from default starts, failure probability
+at default settings. "Found": the lower 95% limit of the filtered probability above one half for three
+bars in a row. Parameters have the size of the fits to hourly Binance BTC of 2024.
+
+Settings without a failure regime: one regime whose log volatility is itself an Ornstein-Uhlenbeck
+process (sd 0.5, half-life a day); two regimes that both converge. With one, three days long, begun
+between days 30 and 60: the level at -60 bps; no reversion and five times the volatility.
+
+    python -P tests/slow/alarms.py [--series 200] [--minutes 60]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import warnings
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import basismodels as bm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from row_study import Row, rows_of
+
+sys.path.pop(0)  # numba must not find the study of this folder that is called coverage
+
+OUT = Path(__file__).with_suffix(".csv")
+HOURS, FAILED = 2160, 72
+COLUMNS = ("setting", "series", "fitted", "found", "false_bars", "delay_hours", "peak_lower", "note")
+CALM = {"kappa": 0.5, "sigma": 0.7, "tau": 0.75, "slow_kappa": 0.0012, "slow_sigma": 0.25}
+MARKET = {
+    "kappa[0]": 0.4995, "kappa[1]": 0.2091, "theta": -0.1826, "sigma[0]": 0.6242, "sigma[1]": 3.1859,
+    "tau[0]": 0.7484, "tau[1]": 1.6426, "slow.kappa": 0.001212, "slow.sigma": 0.2494,
+    "q[0->1]": 0.006152, "q[1->0]": 0.1079,
+}  # fmt: skip
+TIMES = pd.date_range("2024-01-01", periods=HOURS, freq="h", tz="UTC")
+
+
+def walk(rng: np.random.Generator, volatility: np.ndarray, kappa: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """Basis in bps: reversion with given volatility, speed and level by hour, a slow level, and noise."""
+    x, level, out = 0.0, 0.0, np.empty(HOURS)
+    for i in range(HOURS):
+        decay, slow = math.exp(-kappa[i]), math.exp(-CALM["slow_kappa"])
+        spread = 1.0 if kappa[i] == 0 else -math.expm1(-2 * kappa[i]) / (2 * kappa[i])
+        x = theta[i] + decay * (x - theta[i]) + volatility[i] * math.sqrt(spread) * rng.normal()
+        level = slow * level + CALM["slow_sigma"] * rng.normal()
+        out[i] = x + level + CALM["tau"] * rng.normal()
+    return out
+
+
+def constant(value: float) -> np.ndarray:
+    return np.full(HOURS, value)
+
+
+def stochastic_volatility(rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """One regime; log volatility reverts with a half-life of a day and a sd of one half."""
+    decay, log_volatility = 0.5 ** (1 / 24), np.empty(HOURS)
+    state = 0.5 * rng.normal()
+    for i in range(HOURS):
+        state = decay * state + 0.5 * math.sqrt(1 - decay**2) * rng.normal()
+        log_volatility[i] = state
+    return walk(rng, CALM["sigma"] * np.exp(log_volatility), constant(CALM["kappa"]), constant(0.0)), -1
+
+
+def both_converge(rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """Two regimes as fitted to BTC in 2024."""
+    model = bm.Switching(bm.OU() + bm.SlowOU() + bm.Noise(), 2)
+    return np.asarray(bm.simulate(model, MARKET, TIMES, rng=rng).basis), -1
+
+
+def displaced(rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """Three days with the level at -60 bps."""
+    begin = int(rng.integers(720, 1440))
+    theta = constant(0.0)
+    theta[begin : begin + FAILED] = -60.0
+    return walk(rng, constant(CALM["sigma"]), constant(CALM["kappa"]), theta), begin
+
+
+def adrift(rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """Three days without reversion, at five times the volatility."""
+    begin = int(rng.integers(720, 1440))
+    kappa, sigma = constant(CALM["kappa"]), constant(CALM["sigma"])
+    kappa[begin : begin + FAILED], sigma[begin : begin + FAILED] = 0.0, 5 * CALM["sigma"]
+    return walk(rng, sigma, kappa, constant(0.0)), begin
+
+
+SETTINGS = {
+    "one regime, stochastic volatility": stochastic_volatility,
+    "two regimes, both converge": both_converge,
+    "planted: level at -60 bps": displaced,
+    "planted: no reversion, volatility x 5": adrift,
+}
+
+
+def found_at(lower: np.ndarray) -> np.ndarray:
+    """Bars at which the lower limit has been above one half for three in a row."""
+    above = np.nan_to_num(lower, nan=0.0) > 0.5
+    run = above.copy()
+    run[1:] &= above[:-1]
+    run[2:] &= above[:-2]
+    run[:2] = False
+    return run
+
+
+def one(make: object, seed: np.random.SeedSequence) -> Row:
+    """One series: whether a failure was found, where it should not be, and how late."""
+    rng = np.random.default_rng(seed)
+    y, begin = make(rng)  # type: ignore[operator]
+    data = bm.BasisSeries.from_basis(TIMES, y)
+    fit = bm.fit(bm.preset("switching-failure"), data, rng=rng)
+    frame = bm.failure_probability(fit, rng=rng)
+    run = found_at(frame["filtered_lower"].to_numpy())
+    inside = np.zeros(HOURS, dtype=bool)
+    if begin >= 0:
+        inside[begin : begin + FAILED + 24] = True
+    hit = np.flatnonzero(run & inside)
+    return {
+        "fitted": int(fit.ok), "found": int(len(hit) > 0 if begin >= 0 else run.any()),
+        "false_bars": int((run & ~inside).sum()), "delay_hours": int(hit[0] - begin) if len(hit) else "",
+        "peak_lower": float(np.nan_to_num(frame["filtered_lower"].to_numpy(), nan=0.0).max()),
+        "note": frame.attrs.get("note", ""),
+    }  # fmt: skip
+
+
+def summary(path: Path = OUT) -> pd.DataFrame:
+    """One row a setting: series, share found with its 95% limits, delay's median and 90% point."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    rows = []
+    for name, part in pd.read_csv(path).groupby("setting", sort=False):
+        low, high = proportion_confint(part["found"].sum(), len(part), method="beta")
+        delay = part["delay_hours"].dropna()
+        rows.append(
+            {
+                "setting": name, "series": len(part), "found": part["found"].mean(), "low": low, "high": high,
+                "false_bars_share": part["false_bars"].sum() / (len(part) * HOURS),
+                "delay_median": delay.median(), "delay_90": delay.quantile(0.9) if len(delay) else math.nan,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="False alarms and detections of a failure regime")
+    parser.add_argument("--series", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--out", type=Path, default=OUT)
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    makers = {name: partial(one, make) for name, make in SETTINGS.items()}
+    rows_of(given.out, COLUMNS, makers, given.series, given.minutes)
+    print(summary(given.out).to_string(index=False))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
