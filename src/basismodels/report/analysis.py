@@ -18,6 +18,7 @@ from basismodels.inference.particle import ParticleLoglik, particle_loglik
 from basismodels.model import Component, Model, as_model
 from basismodels.presets import parse_model
 from basismodels.report import event, spells
+from basismodels.report.fitness import Fitness, fitness
 from basismodels.results import Estimate, Fit
 from basismodels.series import BasisSeries
 
@@ -105,6 +106,7 @@ class Analysis:
     lost: tuple[spells.Spell, ...]
     outside: tuple[spells.Spell, ...]
     failing: Failing | None
+    fitness: Fitness | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -117,7 +119,7 @@ def analyse(
 ) -> Analysis:
     """Fits the models and works out every figure. Errors: DataError where none could be fitted, ModelError."""
     named = [(model if isinstance(model, str) else repr(as_model(model)), _as_model(model)) for model in models]
-    steps = _Steps(len(named) + 2, progress)
+    steps = _Steps(len(named) + 3, progress)
     entries = tuple(steps.after(_entry(label, model, data, settings)) for label, model in named)
     chosen = best(entries)
     if chosen is None or chosen.fit is None:
@@ -132,7 +134,7 @@ def analyse(
         data, settings, entries, chosen, chosen.fit, lost,
         spells.spells(chosen.fit, lost[event.NAME].to_numpy() > 0.5),
         spells.excursions(chosen.fit, settings.band, settings.target),
-        failing, tuple(_notes(data, entries)),
+        failing, steps.after(fitness(chosen.fit, settings.level, settings.rng)), tuple(_notes(data, entries)),
     )  # fmt: skip
 
 

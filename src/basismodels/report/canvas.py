@@ -93,6 +93,14 @@ def stack(heights: list[float], width: float = 8.0) -> list[Axes]:
     return list(grid[:, 0])
 
 
+def grid(rows: int, columns: int, width: float = 8.0, height: float = 4.0) -> list[Axes]:
+    """Axes of one figure in rows and columns; to be called within `look`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return list(figure.subplots(rows, columns, squeeze=False).ravel())
+
+
 def days(time: pd.DatetimeIndex) -> NDArray[np.float64]:
     """Stamps as matplotlib's days, (n,)."""
     from matplotlib.dates import date2num

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from basismodels.estimands.state import state_of
 from basismodels.report import canvas
 from basismodels.report.forest import forest
+from basismodels.report.residual_figures import autocorrelation, pit, pit_histogram, score_race, seasons, signature
 from basismodels.report.thin import BUCKETS, bucket_of, envelope, mean_by, reduce, runs, thin
 from basismodels.results import Fit
 from basismodels.series import BasisSeries
@@ -22,7 +23,10 @@ from basismodels.series import BasisSeries
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["basis", "failure", "forest", "funding", "no_return", "quality_strip"]
+__all__ = [
+    "autocorrelation", "basis", "failure", "forest", "funding", "no_return", "pit", "pit_histogram", "quality_strip",
+    "score_race", "seasons", "signature",
+]  # fmt: skip
 
 _SHADES = 4
 _MOST = 0.6

@@ -56,3 +56,19 @@ def quality(a: Analysis) -> str:
     """The strip of findings."""
     with canvas.look("quality"):
         return canvas.svg(figures.quality_strip(a.data), "Findings of the data check over time", "quality")
+
+
+def fitness(a: Analysis) -> str:
+    """Residuals of the chosen model: calibration, memory, season, and the half-life by spacing."""
+    assert a.fitness is not None
+    found, table = a.fitness.residuals, a.fitness.sampling
+    with canvas.look("fitness"):
+        axes = canvas.grid(2, 2, height=4.4)
+        figures.pit(found, axes[0])
+        figures.autocorrelation(found, axes[1])
+        figures.seasons(found, axes[2], by="settlement" if found.by_settlement is not None else "hour")
+        if len(table):
+            figures.signature(table, axes[3])
+        else:
+            figures.seasons(found, axes[3])
+        return canvas.svg(axes[0], "Residuals of the chosen model", "fitness")

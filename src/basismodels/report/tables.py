@@ -100,6 +100,23 @@ def regime_rows(a: Analysis) -> list[dict[str, str]]:
     ]
 
 
+def residual_rows(a: Analysis) -> list[dict[str, str]]:
+    """Residual tests of the chosen model as text."""
+    if a.fitness is None:
+        return []
+    rows = a.fitness.residuals.tests
+    return [
+        {"test": str(name), "finding": minus(str(row["finding"])), "p": p_value(float(row["p"])),
+         "bad": "bad" if row["p"] < 0.01 else ""}
+        for name, row in rows.iterrows()
+    ]  # fmt: skip
+
+
+def p_value(p: float) -> str:
+    """A p value to two digits, or a bound."""
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
 def finding_rows(a: Analysis) -> tuple[list[dict[str, str]], int]:
     """The first findings as text, and how many more there are."""
     found = a.data.findings

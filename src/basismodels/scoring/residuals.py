@@ -78,9 +78,9 @@ def _laws(frame: pd.DataFrame) -> list[Row]:
     found = kstest(frame["pit"], "uniform")
     z = frame["quantile"]
     tails = float((z.abs() > 3.0).mean())
-    said = f"largest distance of the PIT from uniform {found.statistic:.3f}; {tails:.2%} beyond three sd, not 0.27%"
+    said = f"PIT up to {found.statistic:.3f} from uniform; {tails:.2%} beyond three sd (0.27% expected)"
     statistic, p = _berkowitz(z.to_numpy())
-    moments = f"residuals have mean {z.mean():.3f} and sd {z.std():.3f}, 0 and 1 expected"
+    moments = f"residuals have mean {z.mean():.3f} and sd {z.std():.3f} (0 and 1 expected)"
     return [
         ("PIT uniform (Kolmogorov)", float(found.statistic), float(found.pvalue), said),
         ("normal, no memory (Berkowitz)", statistic, p, moments),
