@@ -22,6 +22,7 @@ _HOMES = {
     "quality": ("check", "Quality"),
     "sources.files": ("read", "from_frame"),
     "sources.example": ("load_example",),
+    "sources.panel": ("read_panel", "Panel"),
     "components.ou": ("OU",),
     "components.slow": ("SlowOU",),
     "components.noise": ("Noise",),
@@ -31,15 +32,21 @@ _HOMES = {
     "results": ("Fit", "Estimate"),
     "store": ("save", "load"),
     "inference.mle": ("fit",),
+    "inference.many": ("fit_many", "Fits"),
     "inference.intervals": ("conf_int",),
     "inference.bootstrap": ("bootstrap",),
     "inference.simulate": ("simulate",),
     "inference.draws": ("draws_of",),
+    "inference.posterior": ("sample",),
+    "inference.pymc_model": ("to_pymc",),
+    "params": ("Prior",),
     "inference.online": ("update",),
     "inference.particle": ("particle_loglik",),
+    "inference.lr_test": ("likelihood_ratio_test",),
     "estimands.convergence": ("half_life", "stationary_sd"),
     "estimands.passage": ("convergence_probability", "inside_probability"),
     "estimands.failure": ("failure_probability", "failure_regimes"),
+    "estimands.rolling": ("rolling",),
     "estimands.forecast": ("forecast",),
     "scoring.table": ("compare",),
     "scoring.rolling_origin": ("rolling_origin",),
@@ -91,14 +98,21 @@ if TYPE_CHECKING:
     from basismodels.estimands.forecast import forecast as forecast
     from basismodels.estimands.passage import convergence_probability as convergence_probability
     from basismodels.estimands.passage import inside_probability as inside_probability
+    from basismodels.estimands.rolling import rolling as rolling
     from basismodels.inference.bootstrap import bootstrap as bootstrap
     from basismodels.inference.draws import draws_of as draws_of
     from basismodels.inference.intervals import conf_int as conf_int
+    from basismodels.inference.many import Fits as Fits
+    from basismodels.inference.many import fit_many as fit_many
+    from basismodels.inference.lr_test import likelihood_ratio_test as likelihood_ratio_test
     from basismodels.inference.mle import fit as fit
     from basismodels.inference.online import update as update
     from basismodels.inference.particle import particle_loglik as particle_loglik
+    from basismodels.inference.posterior import sample as sample
+    from basismodels.inference.pymc_model import to_pymc as to_pymc
     from basismodels.inference.simulate import simulate as simulate
     from basismodels.model import Model as Model
+    from basismodels.params import Prior as Prior
     from basismodels.presets import parse_model as parse_model
     from basismodels.presets import preset as preset
     from basismodels.quality import Quality as Quality
@@ -119,5 +133,7 @@ if TYPE_CHECKING:
     from basismodels.sources.example import load_example as load_example
     from basismodels.sources.files import from_frame as from_frame
     from basismodels.sources.files import read as read
+    from basismodels.sources.panel import Panel as Panel
+    from basismodels.sources.panel import read_panel as read_panel
     from basismodels.store import load as load
     from basismodels.store import save as save

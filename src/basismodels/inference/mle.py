@@ -68,11 +68,7 @@ def fit_problem(
     began = time.perf_counter()
     size = scales(problem)
     box = bounds(problem, size)
-    if is_plain_ou(problem):
-        optima = [_plain(problem, box)]
-    else:
-        seed = np.random.default_rng(0 if rng is None else rng)
-        optima = _deepened(problem, box, _search(_shallow(problem), size, box, starts, seed, progress))
+    optima = optima_of(problem, size, box, starts, np.random.default_rng(0 if rng is None else rng), progress)
     best = max(optima, key=lambda o: o.llf)
     x = ordered(problem, best.x)
     information = observed_information(problem, x)
@@ -92,6 +88,20 @@ class Optimum:
     llf: float
     calls: int
     converged: bool
+
+
+def optima_of(
+    problem: Problem,
+    size: Scales,
+    box: Array,
+    starts: int,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+) -> list[Optimum]:
+    """Where each start ended, regimes not yet in order."""
+    if is_plain_ou(problem):
+        return [_plain(problem, box)]
+    return _deepened(problem, box, _search(_shallow(problem), size, box, starts, rng, progress))
 
 
 def is_plain_ou(problem: Problem) -> bool:
