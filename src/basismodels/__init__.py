@@ -43,10 +43,12 @@ _HOMES = {
     "inference.online": ("update",),
     "inference.particle": ("particle_loglik",),
     "inference.lr_test": ("likelihood_ratio_test",),
+    "inference.refilter": ("refilter",),
     "estimands.convergence": ("half_life", "stationary_sd"),
     "estimands.passage": ("convergence_probability", "inside_probability"),
     "estimands.failure": ("failure_probability", "failure_regimes"),
     "estimands.rolling": ("rolling",),
+    "estimands.funding_diagnostic": ("funding_diagnostic", "FundingDiagnostic"),
     "estimands.forecast": ("forecast",),
     "scoring.table": ("compare",),
     "scoring.rolling_origin": ("rolling_origin",),
@@ -99,6 +101,8 @@ if TYPE_CHECKING:
     from basismodels.estimands.passage import convergence_probability as convergence_probability
     from basismodels.estimands.passage import inside_probability as inside_probability
     from basismodels.estimands.rolling import rolling as rolling
+    from basismodels.estimands.funding_diagnostic import FundingDiagnostic as FundingDiagnostic
+    from basismodels.estimands.funding_diagnostic import funding_diagnostic as funding_diagnostic
     from basismodels.inference.bootstrap import bootstrap as bootstrap
     from basismodels.inference.draws import draws_of as draws_of
     from basismodels.inference.intervals import conf_int as conf_int
@@ -110,6 +114,7 @@ if TYPE_CHECKING:
     from basismodels.inference.particle import particle_loglik as particle_loglik
     from basismodels.inference.posterior import sample as sample
     from basismodels.inference.pymc_model import to_pymc as to_pymc
+    from basismodels.inference.refilter import refilter as refilter
     from basismodels.inference.simulate import simulate as simulate
     from basismodels.model import Model as Model
     from basismodels.params import Prior as Prior

@@ -136,7 +136,10 @@ def _search(
 
 def window_layout(layout: Layout, first: int, after: int) -> Layout:
     """Internal rows `first` to `after` of a layout as a series of its own, its first step of length zero."""
-    y, row = layout.y[first:after], layout.row[first:after].copy()
+    y, row, design = layout.y[first:after], layout.row[first:after].copy(), layout.design
+    if any(values.shape[1] > 1 for values in design.values()) and len(row) > 1:
+        # the start reads the covariates of its own row, which stand with the step that leaves it
+        design = {name: np.vstack([values[row[1]], values[1:]]) for name, values in design.items()}
     row[0] = layout.row[0]
     seen = y[np.isfinite(y)]
-    return layout._replace(y=y, row=row, centre=float(np.median(seen)), spread=float(np.std(seen)))
+    return layout._replace(y=y, row=row, design=design, centre=float(np.median(seen)), spread=float(np.std(seen)))

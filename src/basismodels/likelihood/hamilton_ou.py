@@ -239,25 +239,31 @@ def update(inverse, s, r):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def roll(kk, y, first, after, dt, begin, at, flags, centre, flat, box, inverse, out):  # type: ignore[no-untyped-def]
-    """Maxima of windows `first` to `after` of y, each from the last one's and from each start begin (s, len(ext)).
+def roll(kk, y, first, after, dt, begin, every, at, flags, centre, flat, box, inverse, out):  # type: ignore[no-untyped-def]
+    """Maxima of windows `first` to `after` of y by three tracks, each window's climb begun where the last one ended.
 
-    flat (m,): log density of a diffuse start by window. Fills out (m, p + 2): free vector, log likelihood,
-    whether the climb converged.
+    One track goes from the best maximum of the window before, one from begin[0], one from begin[1], changed for the
+    next of `begin` (s, len(ext)) every so many windows; flat (m,): log density of a diffuse start by window.
+    Fills out (m, p + 2): free vector, log likelihood, whether the climb converged.
     """
     p = box.shape[0]
-    last, best = begin[0].copy(), begin[0].copy()
+    tracks, curves = np.empty((3, begin.shape[1])), np.empty((3, p, p))
+    for s in range(3):
+        tracks[s], curves[s] = begin[min(s, 1)], inverse
     for w in range(first.shape[0]):
-        part = y[first[w] : after[w]]
+        part, leader = y[first[w] : after[w]], 0
+        if w % every == 0:
+            tracks[2], curves[2] = begin[min(1 + w // every, begin.shape[0] - 1)], inverse
         out[w, p], out[w, p + 1] = -math.inf, 0.0
-        for s in range(-1, begin.shape[0]):
-            ext, own = (last if s < 0 else begin[s]).copy(), inverse.copy()
-            value, converged, _ = climb(kk, part, dt, ext, at, flags, centre, flat[w], box, own)
-            if value > out[w, p] + (1e-7 if s >= 0 else 0.0):
-                best[:] = ext
-                out[w, :p], out[w, p], out[w, p + 1] = ext[:p], value, 1.0 if converged else 0.0
-        if math.isfinite(out[w, p]):
-            last[:] = best
+        for s in range(3):
+            value, converged, _ = climb(kk, part, dt, tracks[s], at, flags, centre, flat[w], box, curves[s])
+            if not converged:
+                curves[s] = inverse
+            if value > out[w, p] + (1e-7 if s > 0 else 0.0):
+                leader = s
+                out[w, :p], out[w, p], out[w, p + 1] = tracks[s, :p], value, 1.0 if converged else 0.0
+        if leader > 0:
+            tracks[0], curves[0] = tracks[leader], curves[leader]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
