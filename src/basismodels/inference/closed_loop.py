@@ -77,7 +77,7 @@ def simulate(
     machine = machine_of(model, params)
     grid = _grid(times if times is not None else model.data if isinstance(model, Fit) else None)
     found = loop(machine, rule, grid, np.random.default_rng(rng), link)
-    return _series(machine, rule, grid, found)
+    return series_of(machine, rule, grid, found)
 
 
 def machine_of(model: Component | Model | Fit, params: Mapping[str, float] | None = None) -> Machine:
@@ -214,7 +214,7 @@ def _start(machine: Machine, terms: Terms, rng: np.random.Generator) -> tuple[fl
     return theta, level, s
 
 
-def _series(machine: Machine, rule: Rule, grid: pd.DatetimeIndex, found: Looped) -> BasisSeries:
+def series_of(machine: Machine, rule: Rule, grid: pd.DatetimeIndex, found: Looped) -> BasisSeries:
     """The walk as a series under its rule, settlements at their stamps, the truth beside it."""
     truth = pd.DataFrame({"true_regime": found.regime.astype(float), "true_x": found.x, "true_level": found.level})
     stamps = rule.settlements(grid[0] - (grid[1] - grid[0]) + pd.Timedelta(seconds=1), grid[-1])

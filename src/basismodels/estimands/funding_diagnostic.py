@@ -1,0 +1,156 @@
+"""Is funding a driver here, or a better-measured copy of the basis?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from basismodels.errors import ModelError
+from basismodels.estimands.funding_kink import kinks
+from basismodels.estimands.funding_power import PULL, Behaviour, behaviour, power_of_ratio
+from basismodels.estimands.funding_regressions import EFFECTS, Estimated, estimate, placebos, sample_of
+from basismodels.estimands.funding_states import Tested, ratio_test, start_of
+from basismodels.estimands.funding_verdict import Evidence, paragraph
+from basismodels.funding.covariates import attach, rule_of
+from basismodels.funding.guess import guessed
+from basismodels.funding.mechanism import Rule
+from basismodels.results import Fit
+from basismodels.series import BasisSeries
+
+ALL = ("level", "speed", "transitions")
+COLUMNS = ("effect", "test", "estimate", "se", "unit", "statistic", "p", "size", "p_calibrated", "power")
+_UNITS = {"level": "bps/h per bp", "speed": "1/h per bp"}
+_SLOPES = {"level": "bps per bp", "speed": "log 1/h per bp", "transitions": "log 1/h per unit"}
+
+
+@dataclass(frozen=True, eq=False)
+class FundingDiagnostic:
+    """What the tests say.
+
+    frame: one row a test and effect: estimate, se, unit, statistic (t or likelihood ratio), nominal p, size of the
+    nominal 5% test and p from simulated markets without an effect, power against the stated effect; NaN where
+    not computed. placebos, kinks: frames. verdicts: by effect "driver", "proxy", "no relation" or "undecided".
+    stated: the effects power is against. text: all of it in words.
+    """
+
+    frame: pd.DataFrame
+    placebos: pd.DataFrame
+    kinks: pd.DataFrame
+    verdicts: dict[str, str]
+    stated: dict[str, str]
+    rule: Rule
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{effect}: {verdict}" for effect, verdict in self.verdicts.items())
+        return f"<FundingDiagnostic {said}>"
+
+
+def funding_diagnostic(
+    data: BasisSeries,
+    rule: Rule | None = None,
+    *,
+    effects: Sequence[str] = ALL,
+    replications: int = 100,
+    permutations: int = 40,
+    rng: np.random.Generator | int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> FundingDiagnostic:
+    """Judge whether funding drives level, speed and transitions of the basis, or only measures it.
+
+    Beside the naive regression stand one that holds the premium fixed, likelihood ratios in the state-space model
+    with and without the premium, placebos, and the bends of the rule. Sizes, calibrated p and power of
+    the regressions come from `replications` simulated markets like this one, 0 for none. `rule`: default the
+    attached one, else a guess that is said. Errors: ModelError, DataError.
+    """
+    unknown = [e for e in effects if e not in ALL]
+    if unknown or not effects:
+        raise ModelError(f"effects are {', '.join(ALL)}", rows=unknown)
+    made, own, said = prepared(data, rule)
+    generator = np.random.default_rng(0 if rng is None else rng)
+    sample = sample_of(made, own)
+    null = start_of(made, "level")
+    simulated = behaviour(made, own, null, replications, generator, progress) if replications else None
+    regressed = {
+        (effect, test): estimate(sample, effect, sample.funding, test == "controlled")
+        for effect in EFFECTS if effect in effects for test in ("naive", "controlled")
+    }  # fmt: skip
+    ratios = {
+        (effect, controlled): ratio_test(made, effect, controlled, start)
+        for effect in effects
+        for start in (null if effect != "transitions" else start_of(made, "transitions"),)
+        for controlled in (False, True)
+    }
+    stated = simulated.stated if simulated else {}
+    frame = pd.DataFrame([*_regression_rows(regressed, simulated), *_ratio_rows(ratios, made)], columns=list(COLUMNS))
+    fakes = pd.DataFrame(
+        [row for e in EFFECTS if e in effects for row in placebos(made, own, sample, e, generator, permutations)]
+    )
+    bends = _calibrated(kinks(made, own), simulated)
+    verdicts, text = {}, [*said]
+    for effect in effects:
+        verdicts[effect], words = paragraph(Evidence(effect, frame, fakes, bends, stated.get(effect, "")))
+        text.append(words)
+    return FundingDiagnostic(frame, fakes, bends, verdicts, stated, own, "\n\n".join(text))
+
+
+def prepared(data: BasisSeries, rule: Rule | None) -> tuple[BasisSeries, Rule, list[str]]:
+    """The series with covariates, from the first row at which they are known; its rule; what to say of it."""
+    own, said = rule or rule_of(data), []
+    if own is None:
+        own, words = guessed(data)
+        said.append(words)
+    made = data if rule_of(data) == own else attach(data, own)
+    frame = made.frame()
+    known = np.isfinite(frame[["funding_gap", "premium_mean"]].to_numpy(dtype=float)).all(axis=1)
+    if not known.any():
+        raise ModelError("no row with funding known", remedy="pass funding= with settled rates")
+    span = f"{made.time[0]:%Y-%m-%d} to {made.time[-1]:%Y-%m-%d}"
+    head = f"{made.n:,} rows, {span}, rule of {own.venue} {own.symbol}".rstrip()
+    return made.cut(start=made.time[int(np.argmax(known))]), own, [head, *said]
+
+
+def _regression_rows(found: dict[tuple[str, str], Estimated], simulated: Behaviour | None) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for (effect, test), one in found.items():
+        name = f"{effect} {test}"
+        size = p = power = math.nan
+        if simulated is not None:
+            size, p, power = simulated.size(name), simulated.p(name, one.t), simulated.power(name)
+        rows.append((effect, test, one.estimate, one.se, _UNITS[effect], one.t, one.p, size, p, power))
+    return rows
+
+
+def _ratio_rows(found: dict[tuple[str, bool], Tested], data: BasisSeries) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for (effect, controlled), one in found.items():
+        test = "state space, controlled" if controlled else "state space"
+        power = power_of_ratio(_stated_slope(effect, one.null, data), one.se)
+        rows.append((effect, test, one.estimate, one.se, _SLOPES[effect], one.ratio, one.p, math.nan, math.nan, power))
+    return rows
+
+
+def _stated_slope(effect: str, null: Fit, data: BasisSeries) -> float:
+    """The stated effect as a slope of the state-space model."""
+    if effect == "level":
+        return PULL / float(null.params["kappa"])
+    column = "funding_pressure" if effect == "speed" else "funding_utilisation"
+    return math.log(2.0) / (2.0 * float(np.nanstd(data.frame()[column])))
+
+
+def _calibrated(bends: pd.DataFrame, simulated: Behaviour | None) -> pd.DataFrame:
+    if simulated is None:
+        return bends
+    names = [f"kink {place}" for place in bends["place"]]
+    return bends.assign(
+        size=[simulated.size(n) for n in names],
+        p_calibrated=[simulated.p(n, t) for n, t in zip(names, bends["t"], strict=True)],
+        power=[simulated.power(n) for n in names],
+    )

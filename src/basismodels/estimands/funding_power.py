@@ -1,0 +1,144 @@
+"""How the regressions behave on a market like the one at hand: without an effect of funding, and with a stated one.
+
+The market is the fitted null (reversion, slow level, noise) walked every minute under the rule, so that its
+rates average the premium as real ones do; nothing in it moves with funding. What a nominal 5% regression
+rejects there is its size; where the t at hand stands among those t is its calibrated p. With the stated effect
+put in, the share outside the central 95% of those t is its power.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from basismodels.errors import DataError
+from basismodels.estimands.funding_kink import kinks
+from basismodels.estimands.funding_regressions import EFFECTS, estimate, sample_of
+from basismodels.funding.mechanism import Rule
+from basismodels.inference.closed_loop import Machine, PremiumLink, loop, machine_of, premium_link, series_of
+from basismodels.inference.loop_kernel import NAMES
+from basismodels.results import Fit
+from basismodels.series import BasisSeries
+
+Array = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+PULL = -0.05
+TESTS = ("naive", "controlled")
+
+
+class Behaviour(NamedTuple):
+    """t by test, (draws,), without an effect (`null`) and with the stated one of each kind (`effect`)."""
+
+    null: dict[str, Array]
+    effect: dict[str, Array]
+    stated: dict[str, str]
+
+    def size(self, test: str) -> float:
+        """Share of markets without an effect in which the nominal 5% test rejects."""
+        return _share(np.abs(_finite(self.null[test])) > 1.96)
+
+    def p(self, test: str, t: float) -> float:
+        """Twice the smaller share of markets without an effect on either side of t, equal tails."""
+        null = _finite(self.null[test])
+        if not len(null) or not math.isfinite(t):
+            return math.nan
+        least = min((null <= t).sum(), (null >= t).sum())
+        return float(min(1.0, 2.0 * (1 + least) / (1 + len(null))))
+
+    def power(self, test: str) -> float:
+        """Share of markets with the stated effect outside the central 95% of those without."""
+        null, effect = _finite(self.null[test]), _finite(self.effect.get(test, np.array([])))
+        if not len(null) or not len(effect):
+            return math.nan
+        low, high = np.quantile(null, [0.025, 0.975])
+        return _share((effect < low) | (effect > high))
+
+
+def _finite(values: Array) -> Array:
+    return np.asarray(values[np.isfinite(values)])
+
+
+def _share(found: NDArray[np.bool_]) -> float:
+    return float(np.mean(found)) if len(found) else math.nan
+
+
+def link_of(data: BasisSeries, rule: Rule) -> PremiumLink | None:
+    """The venue's premium given the closes where settled rates tell it, else None: the basis itself."""
+    try:
+        return premium_link(data, rule)
+    except DataError:
+        return None
+
+
+def statistics(data: BasisSeries, rule: Rule, which: tuple[str, ...] = EFFECTS) -> dict[str, float]:
+    """t of every regression and kink, by name such as "level naive"."""
+    sample = sample_of(data, rule)
+    found = {
+        f"{effect} {test}": estimate(sample, effect, sample.funding, test == "controlled").t
+        for effect in which
+        for test in TESTS
+    }
+    bends = kinks(data, rule)
+    return found | {f"kink {place}": t for place, t in zip(bends["place"], bends["t"].astype(float), strict=True)}
+
+
+def with_effect(machine: Machine, effect: str, data: BasisSeries) -> tuple[Machine, str]:
+    """The machine with the stated effect, and the effect in words."""
+    c = machine.coefficients
+    pressure = data.frame()["funding_pressure"].to_numpy(dtype=float)
+    if effect == "level":
+        theta = c.theta.copy()
+        theta[NAMES.index("funding_gap"), 0] = PULL / math.exp(c.kappa[0, 0])
+        changed, said = c._replace(theta=theta), f"a pull of {-PULL:g} bp an hour per bp of funding per 8 h"
+    else:
+        spread = float(np.nanstd(pressure)) or 1.0
+        kappa = c.kappa.copy()
+        kappa[NAMES.index("funding_pressure"), 0] = math.log(2.0) / (2.0 * spread)
+        changed, said = c._replace(kappa=kappa), f"a speed that doubles over {2 * spread:.3g} bps of funding pressure"
+    return Machine(machine.model, changed, machine.kappa_log, machine.drifts), said
+
+
+def behaviour(
+    data: BasisSeries, rule: Rule, null: Fit, replications: int, rng: np.random.Generator, progress: Progress | None
+) -> Behaviour:
+    """t of every regression over so many simulated markets, without an effect and with each stated one."""
+    grid = pd.date_range(data.time[0], data.time[-1], freq=pd.Series(data.time).diff().median())
+    link, machine = link_of(data, rule), machine_of(null)
+    total, done = 3 * replications, 0
+
+    def draws(at: Machine, which: tuple[str, ...]) -> list[dict[str, float]]:
+        nonlocal done
+        out = []
+        for _ in range(replications):
+            made = series_of(at, rule, grid, loop(at, rule, grid, rng, link))
+            out.append(statistics(made, rule, which))
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        return out
+
+    found, stated = _columns(draws(machine, EFFECTS)), {}
+    effects: dict[str, Array] = {}
+    for effect in EFFECTS:
+        moved, stated[effect] = with_effect(machine, effect, data)
+        own = _columns(draws(moved, (effect,)))
+        effects |= {name: t for name, t in own.items() if name.startswith(effect) or effect == "level"}
+    return Behaviour(found, effects, stated)
+
+
+def _columns(rows: list[dict[str, float]]) -> dict[str, Array]:
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]} if rows else {}
+
+
+def power_of_ratio(size_of_effect: float, se: float, level: float = 0.05) -> float:
+    """Power of a likelihood-ratio test on one degree of freedom against a slope of that size (Wald 1943)."""
+    from scipy.stats import chi2, ncx2
+
+    if not (math.isfinite(se) and se > 0):
+        return math.nan
+    return float(ncx2.sf(chi2.isf(level, 1), 1, (size_of_effect / se) ** 2))

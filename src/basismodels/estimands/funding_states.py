@@ -1,0 +1,106 @@
+"""Funding in the state-space model: reversion, slow level and noise are there before funding may claim anything.
+
+Level: theta moves with funding. Speed: kappa does, while the volatilities may too, for otherwise a speed stands
+in for a variance. Transitions: the rates between two regimes do. Each as a likelihood ratio on one degree of
+freedom, without and with the premium of the same interval in the same place.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basismodels.components.noise import Noise
+from basismodels.components.ou import OU
+from basismodels.components.slow import SlowOU
+from basismodels.components.switching import Switching
+from basismodels.inference.mle import fit as fit_model
+from basismodels.inference.profile import refit_from
+from basismodels.model import Model
+from basismodels.problem import bind
+from basismodels.results import Fit
+from basismodels.series import BasisSeries
+
+Array = NDArray[np.float64]
+
+
+class Tested(NamedTuple):
+    """A slope with its standard error, the likelihood ratio and its p, and the two log likelihoods."""
+
+    name: str
+    estimate: float
+    se: float
+    ratio: float
+    p: float
+    null: Fit
+    full: Fit
+
+
+def models(effect: str, funding: str, premium: str | None) -> tuple[Model, Model]:
+    """Model without and with funding, the premium in both where it is named."""
+    base = "1" if premium is None else f"1 + {premium}"
+    more = f"{base} + {funding}"
+    if effect == "level":
+        return OU(theta=base) + SlowOU() + Noise(), OU(theta=more) + SlowOU() + Noise()
+    if effect == "speed":
+        return OU(kappa=base, sigma=more) + SlowOU() + Noise(more), OU(more, sigma=more) + SlowOU() + Noise(more)
+    inner = OU() + SlowOU() + Noise()
+    return Switching(inner, transition=base), Switching(inner, transition=more)
+
+
+COLUMNS = {
+    "level": ("funding_gap", "premium_mean", "theta:funding_gap"),
+    "speed": ("funding_pressure", "premium_pressure", "kappa:funding_pressure"),
+    "transitions": ("funding_utilisation", "premium_pressure", "q[0->1]:funding_utilisation"),
+}
+
+
+def ratio_test(data: BasisSeries, effect: str, controlled: bool, start: Fit, fresh: int = 3) -> Tested:
+    """The likelihood-ratio test of one effect; `start`: a fit of the model without covariates.
+
+    The null is searched from `start`; the full model from the null and, where a slope may have more than one
+    local maximum, from both sides of zero. `fresh`: starts of its own for a model of one regime, 0 for none.
+    """
+    funding, premium, name = COLUMNS[effect]
+    small, large = models(effect, funding, premium if controlled else None)
+    null = reached(small, data, start, {}) if repr(small) != repr(start.model) else start
+    unit = float(np.nanstd(data.frame()[funding])) or 1.0
+    begun = (0.0,) if effect == "level" else (0.0, 0.3, -0.3)
+    sides = [reached(large, data, null, {name: side / unit}) for side in begun]
+    if fresh and effect != "transitions":
+        null = max(null, fit_model(small, data, starts=fresh), key=lambda f: f.llf)
+        sides.append(fit_model(large, data, starts=fresh))
+    full = max(sides, key=lambda f: f.llf)
+    if full.llf > null.llf + 5.0:  # the null may have stopped on a lower hill
+        again = reached(small, data, full, {})
+        null = again if again.llf > null.llf else null
+    ratio = max(2.0 * (full.llf - null.llf), 0.0)
+    i = full.names.index(name)
+    slopes = sum(n.endswith(f":{funding}") for n in full.names) - sum(n.endswith(f":{funding}") for n in null.names)
+    return Tested(name, float(full.params.iloc[i]), float(full.bse.iloc[i]), ratio, _tail(ratio, slopes), null, full)
+
+
+def _tail(ratio: float, df: int) -> float:
+    from scipy.stats import chi2
+
+    return float(chi2.sf(ratio, df))
+
+
+def reached(model: Model, data: BasisSeries, near: Fit, slopes: dict[str, float]) -> Fit:
+    """The maximum reached from another model's estimate, coefficient by coefficient, new slopes as given or zero."""
+    problem = bind(model, data, initial=near.problem.initial)
+    known = dict(zip(near.names, near.x, strict=True))
+    x = np.array([known.get(name, slopes.get(name, 0.0)) for name in problem.spec.names])
+    x = x + np.array([slopes.get(name, 0.0) if name in known else 0.0 for name in problem.spec.names])
+    begun = replace(near, problem=problem, x=x, cov=np.full((len(x), len(x)), np.nan), llf=-math.inf)
+    return refit_from(begun)
+
+
+def start_of(data: BasisSeries, effect: str, starts: int = 6) -> Fit:
+    """The fit without funding from which the tests of an effect begin."""
+    inner = OU() + SlowOU() + Noise()
+    return fit_model(Switching(inner) if effect == "transitions" else inner, data, starts=starts)

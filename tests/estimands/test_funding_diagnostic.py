@@ -1,0 +1,172 @@
+"""The diagnostic where the answer is known: a proxy, a driver, and regressions by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import basismodels as bm
+from basismodels.estimands.funding_diagnostic import prepared
+from basismodels.estimands.funding_kink import kinks
+from basismodels.estimands.funding_power import Behaviour, power_of_ratio
+from basismodels.estimands.funding_regressions import estimate, sample_of
+from basismodels.estimands.funding_states import models, ratio_test, start_of
+from basismodels.estimands.funding_verdict import Evidence, paragraph, verdict_of
+
+RULE = bm.funding.rule("binance", "BTCUSDT", at="2024-01-01")
+HOURS = pd.date_range("2024-01-01 01:00", periods=2880, freq="h", tz="UTC")
+NOISY = {"kappa": 0.0866, "theta": 0.0, "sigma": 4.0, "tau": 4.8}
+TWO = {"kappa": 0.6, "theta": 0.0, "sigma": 2.5, "slow.kappa": 0.02, "slow.sigma": 1.2, "tau": 1.0}
+
+
+def market(model: bm.Model, params: dict[str, float], seed: int) -> bm.BasisSeries:
+    return prepared(bm.funding.simulate(model, RULE, params, HOURS, rng=seed), RULE)[0]
+
+
+@pytest.fixture(scope="module")
+def noisy() -> bm.BasisSeries:
+    """OU behind noise: funding measures the state better than the last price, and drives nothing."""
+    return market(bm.OU() + bm.Noise(), NOISY, 1)
+
+
+@pytest.fixture(scope="module")
+def driven() -> bm.BasisSeries:
+    """The level moves by nine tenths of a bp against each bp of funding."""
+    return market(bm.OU(theta="1 + funding_gap") + bm.SlowOU() + bm.Noise(), {**TWO, "theta:funding_gap": -0.9}, 2)
+
+
+def test_with_noise_the_naive_regression_credits_funding_and_the_controlled_one_does_not(noisy: bm.BasisSeries) -> None:
+    sample = sample_of(noisy, RULE)
+    naive = estimate(sample, "level", sample.funding, controlled=False)
+    held = estimate(sample, "level", sample.funding, controlled=True)
+    assert naive.t > 6
+    assert abs(held.t) < 3
+    assert naive.p < 1e-6
+
+
+def test_the_regression_is_least_squares(noisy: bm.BasisSeries) -> None:
+    sample = sample_of(noisy, RULE)
+    gap, premium = (part[sample.row] for part in sample.funding)
+    design = np.column_stack([sample.basis, gap, premium, np.ones(len(gap))])
+    by_hand = np.linalg.lstsq(design, sample.change, rcond=None)[0]
+    assert estimate(sample, "level", sample.funding, True).estimate == pytest.approx(by_hand[1], rel=1e-9)
+    design = np.column_stack([sample.basis, sample.basis * np.abs(gap), np.abs(gap), np.ones(len(gap))])
+    by_hand = np.linalg.lstsq(design, sample.change, rcond=None)[0]
+    assert estimate(sample, "speed", sample.funding, False).estimate == pytest.approx(by_hand[1], rel=1e-9)
+
+
+def test_the_state_space_test_sees_an_effect_that_is_there(driven: bm.BasisSeries) -> None:
+    start = start_of(driven, "level", starts=2)
+    for controlled in (False, True):
+        found = ratio_test(driven, "level", controlled, start)
+        assert found.p < 1e-4
+        assert found.estimate == pytest.approx(-0.9, abs=4 * found.se)
+        assert found.full.llf >= found.null.llf
+
+
+def test_the_state_space_test_is_not_fooled_by_noise(noisy: bm.BasisSeries) -> None:
+    found = ratio_test(noisy, "level", False, start_of(noisy, "level", starts=2))
+    assert found.p > 0.01
+
+
+@pytest.mark.parametrize("effect", ["level", "speed", "transitions"])
+def test_the_full_model_is_the_null_and_funding(effect: str) -> None:
+    for premium in (None, "premium_mean"):
+        small, large = models(effect, "funding_gap", premium)
+        formulas = {**small.formulas(), "q": small.transition}
+        added = {k for k, f in {**large.formulas(), "q": large.transition}.items() if f != formulas[k]}
+        assert added == {{"level": "theta", "speed": "kappa", "transitions": "q"}[effect]}
+
+
+def test_a_bend_at_the_damper_is_found_where_it_is(driven: bm.BasisSeries) -> None:
+    """Beyond the damper the pull sets in; in the middle nothing bends."""
+    found = kinks(driven, RULE).set_index("place")
+    assert found.loc["damper, lower edge", "at"] == pytest.approx(-4.0)
+    assert found.loc["damper, upper edge", "at"] == pytest.approx(6.0)
+    edges = found.loc[["damper, lower edge", "damper, upper edge"]]
+    assert (edges["effect"] < 0).all()
+    assert edges["t"].iloc[1] < -3
+    assert abs(found.loc["no kink: the interest", "t"]) < 2
+    assert edges["bend_of_funding"].to_numpy() == pytest.approx([-1.0, 1.0], abs=0.15)
+    assert found.loc["cap", "at"] == pytest.approx(35.0)
+
+
+def test_size_and_calibrated_p_by_hand() -> None:
+    null = np.linspace(-1.0, 4.0, 99)
+    made = Behaviour({"x": null}, {"x": null - 6.0}, {})
+    assert made.size("x") == pytest.approx(np.mean(np.abs(null) > 1.96))
+    assert made.p("x", -5.0) == pytest.approx(2 / 100)
+    assert made.p("x", float(null[49])) == 1.0
+    assert made.power("x") == pytest.approx(np.mean(null - 6.0 < np.quantile(null, 0.025)))
+    assert math.isnan(made.p("x", math.nan))
+
+
+def test_power_of_a_ratio_is_its_size_without_an_effect_and_one_far_out() -> None:
+    assert power_of_ratio(0.0, 1.0) == pytest.approx(0.05)
+    assert power_of_ratio(1.96, 1.0) == pytest.approx(0.5, abs=0.01)
+    assert power_of_ratio(10.0, 1.0) == pytest.approx(1.0)
+    assert math.isnan(power_of_ratio(1.0, math.nan))
+
+
+def evidence(effect: str, p: dict[str, float], shifted: float = 0.0) -> Evidence:
+    rows = [(effect, test, 0.1, 0.01, "u", 5.0, value, np.nan, np.nan, 0.5) for test, value in p.items()]
+    from basismodels.estimands.funding_diagnostic import COLUMNS
+
+    fakes = pd.DataFrame(
+        [{"effect": effect, "placebo": "clock shifted by half an interval", "estimate": 0.1, "t": shifted, "p": 0.5}]
+    )
+    return Evidence(effect, pd.DataFrame(rows, columns=list(COLUMNS)), fakes, pd.DataFrame(), "")
+
+
+TESTS = ("naive", "controlled", "state space", "state space, controlled")
+
+
+@pytest.mark.parametrize(
+    ("p", "shifted", "verdict"),
+    [
+        ((0.001, 0.5, 0.5, 0.5), 0.0, "proxy"),
+        ((0.5, 0.5, 0.5, 0.5), 0.0, "no relation"),
+        ((0.001, 0.001, 0.001, 0.001), 1.0, "driver"),
+        ((0.001, 0.001, 0.001, 0.001), 6.0, "undecided"),
+        ((0.001, 0.001, 0.5, 0.5), 0.0, "undecided"),
+    ],
+)
+def test_the_verdict(p: tuple[float, ...], shifted: float, verdict: str) -> None:
+    given = evidence("level", dict(zip(TESTS, p, strict=True)), shifted)
+    assert verdict_of(given) == verdict
+    assert verdict.upper() in paragraph(given)[1]
+
+
+@pytest.mark.parametrize(
+    ("p", "verdict"),
+    [((0.01, 0.01), "predictor beyond the premium"), ((0.01, 0.5), "proxy"), ((0.5, 0.5), "no relation")],
+)
+def test_the_verdict_on_transitions_never_claims_a_cause(p: tuple[float, float], verdict: str) -> None:
+    assert verdict_of(evidence("transitions", dict(zip(TESTS[2:], p, strict=True)))) == verdict
+
+
+def test_all_of_it_on_noise(noisy: bm.BasisSeries) -> None:
+    found = bm.funding_diagnostic(noisy, effects=("level",), replications=4, permutations=3, rng=1)
+    assert found.verdicts["level"] in ("proxy", "undecided")
+    assert found.verdicts["level"].upper() in found.text
+    assert list(found.frame["test"]) == list(TESTS)
+    assert found.frame["size"].iloc[0] == 1.0
+    assert {"future funding", "intervals permuted"} <= set(found.placebos["placebo"])
+    assert "rejects 100% of like markets" in str(found)
+    again = bm.funding_diagnostic(noisy, effects=("level",), replications=4, permutations=3, rng=1)
+    pd.testing.assert_frame_equal(found.frame, again.frame)
+
+
+def test_a_rule_that_was_guessed_is_said() -> None:
+    data = bm.load_example(end="2024-02-15")
+    found = bm.funding_diagnostic(data, effects=("level",), replications=0, permutations=2)
+    assert "taken because none was named" in found.text
+    assert found.frame["p_calibrated"].isna().all()
+
+
+def test_an_unknown_effect_is_refused(noisy: bm.BasisSeries) -> None:
+    with pytest.raises(bm.ModelError, match="level, speed, transitions"):
+        bm.funding_diagnostic(noisy, effects=("price",))
