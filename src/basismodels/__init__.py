@@ -98,17 +98,17 @@ if TYPE_CHECKING:
     from basismodels.estimands.failure import failure_probability as failure_probability
     from basismodels.estimands.failure import failure_regimes as failure_regimes
     from basismodels.estimands.forecast import forecast as forecast
+    from basismodels.estimands.funding_diagnostic import FundingDiagnostic as FundingDiagnostic
+    from basismodels.estimands.funding_diagnostic import funding_diagnostic as funding_diagnostic
     from basismodels.estimands.passage import convergence_probability as convergence_probability
     from basismodels.estimands.passage import inside_probability as inside_probability
     from basismodels.estimands.rolling import rolling as rolling
-    from basismodels.estimands.funding_diagnostic import FundingDiagnostic as FundingDiagnostic
-    from basismodels.estimands.funding_diagnostic import funding_diagnostic as funding_diagnostic
     from basismodels.inference.bootstrap import bootstrap as bootstrap
     from basismodels.inference.draws import draws_of as draws_of
     from basismodels.inference.intervals import conf_int as conf_int
+    from basismodels.inference.lr_test import likelihood_ratio_test as likelihood_ratio_test
     from basismodels.inference.many import Fits as Fits
     from basismodels.inference.many import fit_many as fit_many
-    from basismodels.inference.lr_test import likelihood_ratio_test as likelihood_ratio_test
     from basismodels.inference.mle import fit as fit
     from basismodels.inference.online import update as update
     from basismodels.inference.particle import particle_loglik as particle_loglik
