@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py notebooks/[0-9]*.md))
 STUDIES   := $(filter-out %_study.py,$(sort $(wildcard tests/slow/*.py)))
 
-.PHONY: help run test check lint slow bench tables notebooks paper
+.PHONY: help run test check lint slow bench tables notebooks events coverage paper
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -45,6 +45,12 @@ notebooks: $(INSTALLED)-test ## execute the notebooks, on real data where BASISM
 	  $(BIN)/jupytext --quiet --to ipynb --output build/notebooks/$$(basename $${text%.*}).ipynb $$text; done
 	BASISMODELS_NOTEBOOK=real BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) \
 	  $(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=900 build/notebooks
+
+events: $(INSTALLED)-core ## what the model said before, during and after known events, into paper/tables/events.csv
+	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python paper/events.py
+
+coverage: $(INSTALLED)-test ## coverage of every interval, into tests/slow/coverage.csv; resumes by cell
+	$(BIN)/python tests/slow/coverage.py
 
 paper: $(INSTALLED)-paper ## the paper: its tables, then build/paper.pdf
 	@mkdir -p build

@@ -49,6 +49,7 @@ _HOMES = {
     "estimands.failure": ("failure_probability", "failure_regimes"),
     "estimands.rolling": ("rolling",),
     "estimands.funding_diagnostic": ("funding_diagnostic", "FundingDiagnostic"),
+    "estimands.speed_curve": ("speed_curve",),
     "estimands.forecast": ("forecast",),
     "scoring.table": ("compare",),
     "scoring.rolling_origin": ("rolling_origin",),
@@ -103,6 +104,7 @@ if TYPE_CHECKING:
     from basismodels.estimands.passage import convergence_probability as convergence_probability
     from basismodels.estimands.passage import inside_probability as inside_probability
     from basismodels.estimands.rolling import rolling as rolling
+    from basismodels.estimands.speed_curve import speed_curve as speed_curve
     from basismodels.inference.bootstrap import bootstrap as bootstrap
     from basismodels.inference.draws import draws_of as draws_of
     from basismodels.inference.intervals import conf_int as conf_int

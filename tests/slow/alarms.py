@@ -2,7 +2,9 @@
 
 Ninety days of hours each, the model `switching-failure` fitted from default starts, failure probability
 at default settings. "Found": the lower 95% limit of the filtered probability above one half for three
-bars in a row. Parameters have the size of the fits to hourly Binance BTC of 2024.
+bars in a row. `oracle_phi`: the criterion of a failure regime itself (share of the planted hours at which the
+basis is out of the band and not coming back within a day, by the true law from the true state): under one half
+the planted regime is no failure by the definition. Parameters have the size of the fits to Binance BTC of 2024.
 
 Settings without a failure regime: one regime whose log volatility is itself an Ornstein-Uhlenbeck
 process (sd 0.5, half-life a day); two regimes that both converge. With one, three days long, begun
@@ -17,11 +19,13 @@ import argparse
 import math
 import sys
 import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 import basismodels as bm
 
@@ -32,7 +36,8 @@ sys.path.pop(0)  # numba must not find the study of this folder that is called c
 
 OUT = Path(__file__).with_suffix(".csv")
 HOURS, FAILED = 2160, 72
-COLUMNS = ("setting", "series", "fitted", "found", "false_bars", "delay_hours", "peak_lower", "note")
+COLUMNS = ("setting", "series", "fitted", "found", "false_bars", "delay_hours", "peak_lower", "oracle_phi", "note")
+Made = tuple[np.ndarray, np.ndarray, int]
 CALM = {"kappa": 0.5, "sigma": 0.7, "tau": 0.75, "slow_kappa": 0.0012, "slow_sigma": 0.25}
 MARKET = {
     "kappa[0]": 0.4995, "kappa[1]": 0.2091, "theta": -0.1826, "sigma[0]": 0.6242, "sigma[1]": 3.1859,
@@ -42,52 +47,56 @@ MARKET = {
 TIMES = pd.date_range("2024-01-01", periods=HOURS, freq="h", tz="UTC")
 
 
-def walk(rng: np.random.Generator, volatility: np.ndarray, kappa: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    """Basis in bps: reversion with given volatility, speed and level by hour, a slow level, and noise."""
-    x, level, out = 0.0, 0.0, np.empty(HOURS)
+def walk(
+    rng: np.random.Generator, volatility: np.ndarray, kappa: np.ndarray, theta: np.ndarray, begin: int = -1
+) -> Made:
+    """Basis in bps, with noise and without: volatility, speed and level by hour, and a slow level; and `begin`."""
+    x, level, out, latent = 0.0, 0.0, np.empty(HOURS), np.empty(HOURS)
     for i in range(HOURS):
         decay, slow = math.exp(-kappa[i]), math.exp(-CALM["slow_kappa"])
         spread = 1.0 if kappa[i] == 0 else -math.expm1(-2 * kappa[i]) / (2 * kappa[i])
         x = theta[i] + decay * (x - theta[i]) + volatility[i] * math.sqrt(spread) * rng.normal()
         level = slow * level + CALM["slow_sigma"] * rng.normal()
-        out[i] = x + level + CALM["tau"] * rng.normal()
-    return out
+        latent[i] = x + level
+        out[i] = latent[i] + CALM["tau"] * rng.normal()
+    return out, latent, begin
 
 
 def constant(value: float) -> np.ndarray:
     return np.full(HOURS, value)
 
 
-def stochastic_volatility(rng: np.random.Generator) -> tuple[np.ndarray, int]:
+def stochastic_volatility(rng: np.random.Generator) -> Made:
     """One regime; log volatility reverts with a half-life of a day and a sd of one half."""
     decay, log_volatility = 0.5 ** (1 / 24), np.empty(HOURS)
     state = 0.5 * rng.normal()
     for i in range(HOURS):
         state = decay * state + 0.5 * math.sqrt(1 - decay**2) * rng.normal()
         log_volatility[i] = state
-    return walk(rng, CALM["sigma"] * np.exp(log_volatility), constant(CALM["kappa"]), constant(0.0)), -1
+    return walk(rng, CALM["sigma"] * np.exp(log_volatility), constant(CALM["kappa"]), constant(0.0))
 
 
-def both_converge(rng: np.random.Generator) -> tuple[np.ndarray, int]:
+def both_converge(rng: np.random.Generator) -> Made:
     """Two regimes as fitted to BTC in 2024."""
     model = bm.Switching(bm.OU() + bm.SlowOU() + bm.Noise(), 2)
-    return np.asarray(bm.simulate(model, MARKET, TIMES, rng=rng).basis), -1
+    y = np.asarray(bm.simulate(model, MARKET, TIMES, rng=rng).basis)
+    return y, y, -1
 
 
-def displaced(rng: np.random.Generator) -> tuple[np.ndarray, int]:
+def displaced(rng: np.random.Generator) -> Made:
     """Three days with the level at -60 bps."""
     begin = int(rng.integers(720, 1440))
     theta = constant(0.0)
     theta[begin : begin + FAILED] = -60.0
-    return walk(rng, constant(CALM["sigma"]), constant(CALM["kappa"]), theta), begin
+    return walk(rng, constant(CALM["sigma"]), constant(CALM["kappa"]), theta, begin)
 
 
-def adrift(rng: np.random.Generator) -> tuple[np.ndarray, int]:
+def adrift(rng: np.random.Generator) -> Made:
     """Three days without reversion, at five times the volatility."""
     begin = int(rng.integers(720, 1440))
     kappa, sigma = constant(CALM["kappa"]), constant(CALM["sigma"])
     kappa[begin : begin + FAILED], sigma[begin : begin + FAILED] = 0.0, 5 * CALM["sigma"]
-    return walk(rng, sigma, kappa, constant(0.0)), begin
+    return walk(rng, sigma, kappa, constant(0.0), begin)
 
 
 SETTINGS = {
@@ -108,10 +117,19 @@ def found_at(lower: np.ndarray) -> np.ndarray:
     return run
 
 
-def one(make: object, seed: np.random.SeedSequence) -> Row:
+def oracle(make: Callable[[np.random.Generator], Made], latent: np.ndarray) -> float:
+    """phi of the planted regime on its own hours: band of 10 bps around 0, 24 hours, the level held."""
+    out = np.abs(latent) - 10.0
+    if make is displaced:  # reverts to -60 bps with a sd under 1 bp: what is out stays out
+        return float((out > 0).mean())
+    reach = 5 * CALM["sigma"] * math.sqrt(24.0)
+    return float(np.mean(np.where(out > 0, 2.0 * norm.cdf(out / reach) - 1.0, 0.0)))
+
+
+def one(make: Callable[[np.random.Generator], Made], seed: np.random.SeedSequence) -> Row:
     """One series: whether a failure was found, where it should not be, and how late."""
     rng = np.random.default_rng(seed)
-    y, begin = make(rng)  # type: ignore[operator]
+    y, latent, begin = make(rng)
     data = bm.BasisSeries.from_basis(TIMES, y)
     fit = bm.fit(bm.preset("switching-failure"), data, rng=rng)
     frame = bm.failure_probability(fit, rng=rng)
@@ -124,6 +142,7 @@ def one(make: object, seed: np.random.SeedSequence) -> Row:
         "fitted": int(fit.ok), "found": int(len(hit) > 0 if begin >= 0 else run.any()),
         "false_bars": int((run & ~inside).sum()), "delay_hours": int(hit[0] - begin) if len(hit) else "",
         "peak_lower": float(np.nan_to_num(frame["filtered_lower"].to_numpy(), nan=0.0).max()),
+        "oracle_phi": oracle(make, latent[begin : begin + FAILED]) if begin >= 0 else "",
         "note": frame.attrs.get("note", ""),
     }  # fmt: skip
 
@@ -135,10 +154,12 @@ def summary(path: Path = OUT) -> pd.DataFrame:
     rows = []
     for name, part in pd.read_csv(path).groupby("setting", sort=False):
         low, high = proportion_confint(part["found"].sum(), len(part), method="beta")
+        failed = part[pd.to_numeric(part["oracle_phi"], errors="coerce") >= 0.5]
         delay = part["delay_hours"].dropna()
         rows.append(
             {
                 "setting": name, "series": len(part), "found": part["found"].mean(), "low": low, "high": high,
+                "failures": len(failed), "found_of_failures": failed["found"].mean(),
                 "false_bars_share": part["false_bars"].sum() / (len(part) * HOURS),
                 "delay_median": delay.median(), "delay_90": delay.quantile(0.9) if len(delay) else math.nan,
             }
