@@ -50,6 +50,7 @@ _HOMES = {
     "estimands.rolling": ("rolling",),
     "estimands.funding_diagnostic": ("funding_diagnostic", "FundingDiagnostic"),
     "estimands.speed_curve": ("speed_curve",),
+    "estimands.outlook": ("failure_outlook",),
     "estimands.forecast": ("forecast",),
     "scoring.table": ("compare",),
     "scoring.rolling_origin": ("rolling_origin",),
@@ -101,6 +102,7 @@ if TYPE_CHECKING:
     from basismodels.estimands.forecast import forecast as forecast
     from basismodels.estimands.funding_diagnostic import FundingDiagnostic as FundingDiagnostic
     from basismodels.estimands.funding_diagnostic import funding_diagnostic as funding_diagnostic
+    from basismodels.estimands.outlook import failure_outlook as failure_outlook
     from basismodels.estimands.passage import convergence_probability as convergence_probability
     from basismodels.estimands.passage import inside_probability as inside_probability
     from basismodels.estimands.rolling import rolling as rolling

@@ -44,8 +44,12 @@ class Event:
 
 @dataclass(frozen=True, eq=False)
 class Failing:
-    """Failure under one free vector: phi (K,), NaN where not judged; failing (K,); filtered and smoothed (n,)."""
+    """Failure under one free vector x (p,), regimes matched to the fit's.
 
+    phi (K,), NaN where not judged; failing (K,); filtered and smoothed (n,).
+    """
+
+    x: Array
     phi: Array
     failing: NDArray[np.bool_]
     filtered: Array
@@ -75,7 +79,7 @@ def failing(problem: Problem, x: Array, event: Event, *, coarse: bool = False, l
     phi = np.where(weight >= FEW, phi, np.nan)
     chosen = np.asarray(np.nan_to_num(phi, nan=0.0) >= event.threshold)
     now = filtered.p[problem.place]
-    return Failing(phi, chosen, now[:, chosen].sum(axis=1), state.weights[:, chosen].sum(axis=1))
+    return Failing(x, phi, chosen, now[:, chosen].sum(axis=1), state.weights[:, chosen].sum(axis=1))
 
 
 def failure_probability(
@@ -100,10 +104,10 @@ def failure_probability(
     check_band(horizon, band)
     checked_level(level)
     event = Event(horizon, band, target, threshold)
-    centre = _centre(fit, event)
+    centre = centre_of(fit, event)
     frame = pd.DataFrame({"filtered": centre.filtered, "smoothed": centre.smoothed}, index=fit.problem.time)
     try:
-        found = _over_draws(fit, event, draws, rng)
+        found = over_draws(fit, event, draws, rng)
     except ModelError as error:
         frame.attrs["note"] = str(error)
         found = []
@@ -133,15 +137,15 @@ def failure_regimes(
     """
     check_band(horizon, band)
     event = Event(horizon, band, target, threshold)
-    centre = _centre(fit, event)
+    centre = centre_of(fit, event)
     try:
-        found = _over_draws(fit, event, draws, rng)
+        found = over_draws(fit, event, draws, rng)
     except ModelError:
         found = []
     return _table(fit, event, centre, found)
 
 
-def _centre(fit: Fit, event: Event) -> Failing:
+def centre_of(fit: Fit, event: Event) -> Failing:
     """Failure at the estimate."""
     try:
         return failing(fit.problem, fit.x, event)
@@ -180,7 +184,8 @@ def _flags(fit: Fit, k: int, event: Event, centre: Failing) -> str:
     return ", ".join(flags)
 
 
-def _over_draws(fit: Fit, event: Event, draws: int, rng: np.random.Generator | int | None) -> list[Failing]:
+def over_draws(fit: Fit, event: Event, draws: int, rng: np.random.Generator | int | None) -> list[Failing]:
+    """Failure under each of `draws` draws of the parameters; ModelError where the fit has none."""
     from concurrent.futures import ThreadPoolExecutor
 
     like = fit.smoothed.p

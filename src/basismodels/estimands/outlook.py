@@ -1,0 +1,130 @@
+"""What the chain of regimes says of failures to come: when, how long, how often."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from basismodels.errors import ModelError
+from basismodels.estimands.failure import THRESHOLD, Event, Failing, centre_of, over_draws
+from basismodels.estimands.passage import check_band
+from basismodels.inference.intervals import checked_level
+from basismodels.likelihood import assemble
+from basismodels.problem import Problem
+from basismodels.results import Fit
+
+Array = NDArray[np.float64]
+
+
+def failure_outlook(
+    fit: Fit,
+    horizon: float = 24.0,
+    band: float = 10.0,
+    level: float = 0.95,
+    *,
+    target: float = 0.0,
+    threshold: float = THRESHOLD,
+    draws: int = 200,
+    rng: np.random.Generator | int | None = None,
+) -> pd.DataFrame:
+    """Failure after the last row: one row a quantity, with columns value, lower, upper, unit.
+
+    now: filtered probability that a failure regime holds; next settlement: the same at the next funding stamp,
+    where the data have settlements; ahead: the same `horizon` hours on; any: a failure regime holds at some moment
+    within `horizon`; stationary: share of time in the long run; duration: expected hours of a failure from its
+    beginning; residual: expected hours left, given that one holds now. `horizon`, `band`, `target`, `threshold` as
+    in `failure_probability`. Rates that follow covariates stay as at the last row. The chain is in continuous
+    time, durations are phase-type (Neuts 1981). Limits are quantiles over draws, in each of which the failure
+    regimes are decided anew; without draws they are NaN and attrs["note"] says why. Where no regime fails the
+    probabilities are zero and the durations NaN. Errors: ModelError.
+    """
+    check_band(horizon, band)
+    checked_level(level)
+    event = Event(horizon, band, target, threshold)
+    wait = _to_settlement(fit)
+    made = _one(fit.problem, centre_of(fit, event), horizon, wait)
+    note, found = "", []
+    try:
+        found = [_one(fit.problem, part, horizon, wait) for part in over_draws(fit, event, draws, rng)]
+    except ModelError as error:
+        note = str(error)
+    frame = pd.DataFrame({"value": made})
+    tail = 0.5 * (1.0 - level)
+    for end, q in (("lower", tail), ("upper", 1.0 - tail)):
+        frame[end] = [_quantile([part[name] for part in found], q) for name in made]
+    frame["unit"] = ["h" if name in ("duration", "residual") else "probability" for name in made]
+    frame.index.name = "quantity"
+    frame.attrs |= {"note": note, "draws": len(found), "hours_to_settlement": wait}
+    return frame
+
+
+def _quantile(values: list[float], q: float) -> float:
+    known = [v for v in values if not math.isnan(v)]
+    return float(np.quantile(known, q)) if known else math.nan
+
+
+def _to_settlement(fit: Fit) -> float:
+    """Hours from the last row to the next funding stamp, NaN where the data have none."""
+    settlements, last = fit.data.settlements, fit.data.time[-1]
+    if settlements is None or not len(settlements):
+        return math.nan
+    known = settlements[settlements.index <= last]
+    if not len(known):
+        return math.nan
+    every = float(known["interval_hours"].iloc[-1])
+    since = (last - known.index[-1]) / np.timedelta64(1, "h")
+    return float(every - since % every)
+
+
+def _one(problem: Problem, found: Failing, horizon: float, wait: float) -> dict[str, float]:
+    """Every quantity under one free vector."""
+    last = problem.layout.row[-1]
+    rates = assemble.natural(problem.layout, found.x).rates[last]
+    now = problem.engine.filter(problem.layout, found.x).p[-1]
+    return chain_outlook(rates, now, found.failing, horizon, wait)
+
+
+def chain_outlook(
+    rates: Array, now: Array, failing: NDArray[np.bool_], horizon: float, wait: float = math.nan
+) -> dict[str, float]:
+    """The quantities of `failure_outlook` for a chain: rates (K, K) 1/h, law now (K,), failing (K,), hours."""
+    from scipy.linalg import expm
+
+    generator = rates - np.diag(np.diag(rates))
+    generator = generator - np.diag(generator.sum(axis=1))
+    long_run = stationary(generator)
+    calm = ~failing
+    stay = expm(generator[np.ix_(calm, calm)] * horizon).sum(axis=1) if calm.any() else np.zeros(0)
+    entries = (long_run[calm] @ generator[np.ix_(calm, failing)]) if calm.any() else long_run[failing]
+    out = {"now": float(now[failing].sum())}
+    if not math.isnan(wait):
+        out["next settlement"] = float((now @ expm(generator * wait))[failing].sum())
+    return out | {
+        "ahead": float((now @ expm(generator * horizon))[failing].sum()),
+        "any": float(1.0 - now[calm] @ stay) if failing.any() else 0.0,
+        "stationary": float(long_run[failing].sum()),
+        "duration": _duration(generator, failing, entries),
+        "residual": _duration(generator, failing, now[failing]),
+    }
+
+
+def _duration(generator: Array, failing: NDArray[np.bool_], begin: Array) -> float:
+    """Expected hours in the failing regimes from a law over them; infinite where they are never left."""
+    total = float(begin.sum())
+    if not failing.any() or total <= 0.0:
+        return math.nan
+    block = generator[np.ix_(failing, failing)]
+    if np.linalg.cond(block) > 1e14:
+        return math.inf
+    return float(begin @ np.linalg.solve(-block, np.ones(len(block)))) / total
+
+
+def stationary(generator: Array) -> Array:
+    """Stationary law (K,) of a generator (K, K)."""
+    k = len(generator)
+    system = np.vstack([generator.T, np.ones(k)])
+    law, *_ = np.linalg.lstsq(system, np.append(np.zeros(k), 1.0), rcond=None)
+    return np.asarray(np.clip(law, 0.0, 1.0))
