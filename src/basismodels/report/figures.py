@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from basismodels.estimands.state import state_of
 from basismodels.report import canvas
+from basismodels.report.curve import speed_curve
 from basismodels.report.forest import forest
 from basismodels.report.residual_figures import autocorrelation, pit, pit_histogram, score_race, seasons, signature
 from basismodels.report.thin import BUCKETS, bucket_of, envelope, mean_by, reduce, runs, thin
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "autocorrelation", "basis", "failure", "forest", "funding", "no_return", "pit", "pit_histogram", "quality_strip",
-    "score_race", "seasons", "signature",
+    "score_race", "seasons", "signature", "speed_curve",
 ]  # fmt: skip
 
 _SHADES = 4
