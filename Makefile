@@ -10,11 +10,11 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py notebooks/[0-9]*.md))
 STUDIES   := $(filter-out %_study.py,$(sort $(wildcard tests/slow/*.py)))
 
-.PHONY: help run test check lint slow bench tables notebooks events coverage paper
+.PHONY: help run test check lint slow bench rolling-origin tables notebooks docs paper-check events coverage paper
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(INSTALLED)-core ## the report on the embedded example: key figures here, pictures in report.html
 	$(BIN)/basismodels report --out report.html
@@ -36,6 +36,9 @@ slow: $(INSTALLED)-test ## the long studies behind the tables (hours; each resum
 bench: $(INSTALLED)-test,bench ## speed against other packages, into benchmarks/results
 	$(BIN)/python benchmarks/run.py
 
+rolling-origin: $(INSTALLED)-core ## forecasts of BTC and ETH scored from a rolling origin, into benchmarks/results (20 min)
+	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/rolling_origin.py
+
 tables: $(INSTALLED)-core ## the README's tables, from the committed results
 	$(BIN)/python benchmarks/readme.py
 
@@ -51,6 +54,9 @@ events: $(INSTALLED)-core ## what the model said before, during and after known 
 
 coverage: $(INSTALLED)-test ## coverage of every interval, into tests/slow/coverage.csv; resumes by cell
 	$(BIN)/python tests/slow/coverage.py
+
+docs: $(INSTALLED)-docs ## the documentation, into build/docs; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 
 paper: $(INSTALLED)-paper ## the paper: its tables, then build/paper.pdf
 	@mkdir -p build

@@ -12,7 +12,7 @@ from basismodels.errors import ModelError
 from basismodels.likelihood.kim import Steps
 
 Array = NDArray[np.float64]
-_HALVINGS = 80
+_HALVINGS = 50
 
 
 @dataclass(frozen=True, eq=False)

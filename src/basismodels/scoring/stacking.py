@@ -24,7 +24,7 @@ def stacking_weights(log_density: pd.DataFrame) -> pd.Series[float]:
     weights = np.full(density.shape[1], 1.0 / density.shape[1])
     for _ in range(_STEPS):
         ahead = (density * weights / (density @ weights)[:, None]).mean(axis=0)
-        if np.abs(ahead - weights).max() < 1e-10:
+        if np.abs(ahead - weights).max() < 1e-9:
             break
         weights = ahead
     return pd.Series(weights, index=table.columns, name="weight")
