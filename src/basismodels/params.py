@@ -7,8 +7,9 @@ model; a `Spec` maps the free vector to named values and back.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,82 @@ PARAMS = {
 }  # fmt: skip
 
 INTERCEPT = "Intercept"
+
+
+@dataclass(frozen=True)
+class Size:
+    """What default priors scale with: step and span h, level and spread bps, volatility bps/sqrt(h)."""
+
+    step: float
+    span: float
+    centre: float
+    spread: float
+    volatility: float
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A distribution by its name in PyMC and its arguments, over the value as reported, in its unit."""
+
+    family: str
+    args: tuple[tuple[str, float], ...]
+
+    def dist(self, **more: Any) -> Any:
+        """The distribution as an unnamed PyMC variable."""
+        import pymc
+
+        return getattr(pymc, self.family).dist(**dict(self.args), **more)
+
+    def named(self, name: str) -> Any:
+        """The distribution as a variable of the PyMC model in context."""
+        import pymc
+
+        return getattr(pymc, self.family)(name, **dict(self.args))
+
+    def __str__(self) -> str:
+        return f"{self.family}({', '.join(f'{name}={value:.4g}' for name, value in self.args)})"
+
+
+def _log_normal(median: float, sd: float) -> Prior:
+    return Prior("LogNormal", (("mu", math.log(median)), ("sigma", sd)))
+
+
+def _normal(mean: float, sd: float) -> Prior:
+    return Prior("Normal", (("mu", mean), ("sigma", sd)))
+
+
+def _between(low: float, high: float) -> Prior:
+    """Lognormal with 95% of its mass between two values."""
+    return _log_normal(math.sqrt(low * high), math.log(high / low) / 4.0)
+
+
+PRIORS: dict[str, Callable[[Size], Prior]] = {
+    "kappa": lambda s: _between(1.0 / s.span, 1.5 / s.step),
+    "theta": lambda s: _normal(s.centre, 2.0 * s.spread),
+    "sigma": lambda s: _log_normal(0.8 * s.volatility, 1.0),
+    "tau": lambda s: _log_normal(0.3 * s.volatility * math.sqrt(s.step), 1.2),
+    "outlier.share": lambda s: Prior("Beta", (("alpha", 1.0), ("beta", 19.0))),
+    "outlier.scale": lambda s: _log_normal(5.0, 0.7),
+    "slow.kappa": lambda s: _between(0.5 / s.span, 0.05 / s.step),
+    "slow.sigma": lambda s: _log_normal(0.2 * s.volatility, 1.0),
+    "q": lambda s: _between(2.0 / s.span, 0.5 / s.step),
+    "chain_start": lambda s: _normal(0.0, 1.5),
+}
+"""Default priors by parameter: wide over what a series of this span and spacing can tell."""
+
+
+def default_prior(c: Coefficient, size: Size, column: float = 1.0) -> Prior:
+    """Default prior of a coefficient; `column`: standard deviation of a slope's column.
+
+    A speed that may be negative has an exponential law with a short normal tail below zero; one
+    standard deviation of a covariate moves a logarithm by about one, a level by the spread.
+    """
+    if c.column != INTERCEPT:
+        slope = {"theta": size.spread, "kappa": 1.0 if c.link == "log" else 0.2 / size.step}.get(c.param, 1.0)
+        return _normal(0.0, slope / column)
+    if c.param == "kappa" and c.link == "identity":
+        return Prior("ExGaussian", (("mu", 0.0), ("sigma", 0.01 / size.step), ("nu", 0.3 / size.step)))
+    return PRIORS[c.param](size)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels.errors import ModelError
 from basismodels.likelihood import assemble
 from basismodels.likelihood.kim import Filtered
 from basismodels.likelihood.smoother import Smoothed
@@ -207,6 +208,25 @@ class Fit:
             *(str(d) for d in self.diagnostics),
         ]
         return "\n".join(lines)
+
+    def to_datatree(self, *, thin: int | None = None, rng: np.random.Generator | int | None = None) -> Any:
+        """The draws as an `xarray.DataTree` in ArviZ's groups, with the data's own stamps in UTC.
+
+        posterior (values as reported), sample_stats, log_likelihood (one-step densities, by default thinned to
+        ten million numbers, else every `thin`-th draw), posterior_predictive (whole series, by `rng`), prior,
+        observed_data, constant_data. Errors: ModelError without draws.
+        """
+        from basismodels._datatree import datatree_of
+
+        return datatree_of(self, thin, rng)
+
+    def to_inferencedata(self, *, thin: int | None = None, rng: np.random.Generator | int | None = None) -> Any:
+        """As `to_datatree`, in the older form of ArviZ before version 1. Errors: ModelError where that is gone."""
+        import arviz
+
+        if int(arviz.__version__.split(".")[0]) >= 1:
+            raise ModelError("this ArviZ has no InferenceData of its own", remedy="fit.to_datatree()")
+        return arviz.InferenceData.from_datatree(self.to_datatree(thin=thin, rng=rng))
 
     def __repr__(self) -> str:
         state = "ok" if self.ok else "not to be trusted"

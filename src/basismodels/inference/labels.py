@@ -18,6 +18,7 @@ from basismodels.problem import Problem
 
 Array = NDArray[np.float64]
 HOURS = 8.0
+_MOST_PERMUTED = 4
 
 
 def change_sd(problem: Problem, x: Array) -> Array:
@@ -80,3 +81,22 @@ def matched(problem: Problem, x: Array, weights: Array) -> Array:
         return x
     _, columns = linear_sum_assignment(-overlap)
     return permute(problem.spec, x, columns)
+
+
+def settled(problem: Problem, draws: Array) -> Array:
+    """Draws (m, p) with regimes renamed, draw by draw, to lie nearest to the median of all, twice over.
+
+    Distance: squares over the variance, over every coefficient of a regime (Stephens 2000).
+    """
+    from itertools import permutations
+
+    if problem.layout.regimes == 1 or problem.layout.regimes > _MOST_PERMUTED:
+        return draws
+    orders = [np.array(order) for order in permutations(range(problem.layout.regimes))]
+    for _ in range(2):
+        centre = np.median(draws, axis=0)
+        scale = np.maximum(np.median(np.abs(draws - centre), axis=0), 1e-8)
+        named = np.array([[permute(problem.spec, x, order) for order in orders] for x in draws])
+        nearest = (np.minimum(np.abs(named - centre) / scale, 10.0) ** 2).sum(axis=2).argmin(axis=1)
+        draws = named[np.arange(len(draws)), nearest]
+    return draws
