@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _compare_command(commands)
     _check_command(commands)
     _simulate_command(commands)
+    _fetch_command(commands)
     return parser
 
 
@@ -142,6 +143,21 @@ def _simulate_command(commands: Any) -> None:
     parser.add_argument("--model", default="two-factor", metavar="M")
     parser.add_argument("--out", required=True, metavar="FILE", help="Parquet or CSV file to write")
     parser.set_defaults(run=_simulate)
+
+
+def _fetch_command(commands: Any) -> None:
+    parser = commands.add_parser("fetch", help="download prices and funding of a perpetual into one file")
+    parser.add_argument("venue", metavar="VENUE", help="binance (the public archive), or ccxt:EXCHANGE (recent data)")
+    parser.add_argument("symbol", metavar="SYMBOL", help="such as BTCUSDT; for ccxt such as BTC/USDT:USDT")
+    parser.add_argument("--start", required=True, metavar="MONTH", help="first month or day, such as 2020-01")
+    parser.add_argument("--end", required=True, metavar="MONTH", help="last month or day, included")
+    parser.add_argument("--out", required=True, metavar="FILE", help="Parquet or CSV file; a manifest goes beside it")
+    parser.add_argument("--interval", default="1h", help="length of a bar, such as 1m, 5m, 1h")
+    parser.add_argument("--tolerance", type=float, default=0.01, help="share of missing bars above which it is refused")
+    parser.add_argument("--mark", action="store_true", help="write missing bars too, marked in a column gap")
+    parser.add_argument("--cache", metavar="FOLDER", help="where downloaded files are kept")
+    parser.add_argument("--base", metavar="URL", help="another address of the archive")
+    parser.set_defaults(run=_fetch)
 
 
 def load_data(args: argparse.Namespace) -> BasisSeries:
@@ -324,6 +340,21 @@ def _simulate(args: argparse.Namespace) -> int:
             frame.to_parquet(path, index=False)
     print(f"{len(frame):,} simulated rows of {args.model} in {args.out}")
     return OK if found.ok else DOUBTFUL
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    from basismodels.sources.fetch import fetch
+
+    with _progress(f"fetching {args.symbol}") as tell:
+        made = fetch(
+            args.venue, args.symbol, args.start, args.end, interval=args.interval, cache=args.cache, base=args.base,
+            tell=tell,
+        )  # fmt: skip
+    written = made.write(args.out, args.tolerance, args.mark)
+    gaps = made.gaps()
+    print(f"{len(made.frame):,} rows of {args.symbol}, {made.frame.index[0]} to {made.frame.index[-1]}, in {written}")
+    print(gaps.to_string(index=False) if len(gaps) else "no gaps")
+    return OK
 
 
 def _report(args: argparse.Namespace) -> int:
