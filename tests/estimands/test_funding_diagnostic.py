@@ -13,7 +13,7 @@ from basismodels.estimands.funding_diagnostic import prepared
 from basismodels.estimands.funding_kink import kinks
 from basismodels.estimands.funding_power import Behaviour, power_of_ratio
 from basismodels.estimands.funding_regressions import estimate, sample_of
-from basismodels.estimands.funding_states import models, ratio_test, start_of
+from basismodels.estimands.funding_states import from_closes, models, ratio_test, start_of
 from basismodels.estimands.funding_verdict import Evidence, paragraph, verdict_of
 
 RULE = bm.funding.rule("binance", "BTCUSDT", at="2024-01-01")
@@ -61,15 +61,31 @@ def test_the_regression_is_least_squares(noisy: bm.BasisSeries) -> None:
 def test_the_state_space_test_sees_an_effect_that_is_there(driven: bm.BasisSeries) -> None:
     start = start_of(driven, "level", starts=2)
     for controlled in (False, True):
-        found = ratio_test(driven, "level", controlled, start)
+        found = ratio_test(from_closes(driven, RULE), "level", controlled, start)
         assert found.p < 1e-4
         assert found.estimate == pytest.approx(-0.9, abs=4 * found.se)
         assert found.full.llf >= found.null.llf
 
 
 def test_the_state_space_test_is_not_fooled_by_noise(noisy: bm.BasisSeries) -> None:
-    found = ratio_test(noisy, "level", False, start_of(noisy, "level", starts=2))
+    found = ratio_test(from_closes(noisy, RULE), "level", False, start_of(noisy, "level", starts=2))
     assert found.p > 0.01
+
+
+def test_rates_from_the_closes_know_nothing_but_the_closes(noisy: bm.BasisSeries) -> None:
+    made = from_closes(noisy, RULE)
+    assert made.settlements is not None
+    assert noisy.settlements is not None
+    premium = 1e4 * np.expm1(noisy.basis / 1e4)
+    day = noisy.time.get_loc(pd.Timestamp("2024-01-03 08:00", tz="UTC"))
+    mean = RULE.premium_mean(premium[day - 7 : day + 1])
+    rate = made.settlements["rate"].loc["2024-01-03 08:00"]
+    inverse = rate + np.sign(rate - 1e-4) * 5e-4 if not RULE.at_interest(rate) else 1e-4
+    assert abs(inverse * 1e4 - mean) < 6.5
+    assert np.corrcoef(made.settlements["rate"], noisy.settlements["rate"].loc[made.settlements.index])[0, 1] > 0.8
+    later = from_closes(noisy, RULE, shifted=True)
+    assert later.settlements is not None
+    assert {t.hour % 8 for t in later.settlements.index} == {4}
 
 
 @pytest.mark.parametrize("effect", ["level", "speed", "transitions"])
@@ -116,7 +132,7 @@ def evidence(effect: str, p: dict[str, float], shifted: float = 0.0) -> Evidence
     from basismodels.estimands.funding_diagnostic import COLUMNS
 
     fakes = pd.DataFrame(
-        [{"effect": effect, "placebo": "clock shifted by half an interval", "estimate": 0.1, "t": shifted, "p": 0.5}]
+        [{"effect": effect, "placebo": "state space, shifted clock", "estimate": 0.1, "t": shifted, "p": 0.5}]
     )
     return Evidence(effect, pd.DataFrame(rows, columns=list(COLUMNS)), fakes, pd.DataFrame(), "")
 

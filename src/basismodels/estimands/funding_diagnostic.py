@@ -13,7 +13,7 @@ from basismodels.errors import ModelError
 from basismodels.estimands.funding_kink import kinks
 from basismodels.estimands.funding_power import PULL, Behaviour, behaviour, power_of_ratio
 from basismodels.estimands.funding_regressions import EFFECTS, Estimated, estimate, placebos, sample_of
-from basismodels.estimands.funding_states import Tested, ratio_test, start_of
+from basismodels.estimands.funding_states import Tested, from_closes, ratio_test, start_of
 from basismodels.estimands.funding_verdict import Evidence, paragraph
 from basismodels.funding.covariates import attach, rule_of
 from basismodels.funding.guess import guessed
@@ -76,6 +76,7 @@ def funding_diagnostic(
     made, own, said = prepared(data, rule)
     generator = np.random.default_rng(0 if rng is None else rng)
     sample = sample_of(made, own)
+    closes = from_closes(made, own)
     null = start_of(made, "level")
     simulated = behaviour(made, own, null, replications, generator, progress) if replications else None
     regressed = {
@@ -83,16 +84,17 @@ def funding_diagnostic(
         for effect in EFFECTS if effect in effects for test in ("naive", "controlled")
     }  # fmt: skip
     ratios = {
-        (effect, controlled): ratio_test(made, effect, controlled, start)
+        (effect, controlled): ratio_test(closes, effect, controlled, start)
         for effect in effects
         for start in (null if effect != "transitions" else start_of(made, "transitions"),)
         for controlled in (False, True)
     }
     stated = simulated.stated if simulated else {}
-    frame = pd.DataFrame([*_regression_rows(regressed, simulated), *_ratio_rows(ratios, made)], columns=list(COLUMNS))
+    frame = pd.DataFrame([*_regression_rows(regressed, simulated), *_ratio_rows(ratios, closes)], columns=list(COLUMNS))
     fakes = pd.DataFrame(
         [row for e in EFFECTS if e in effects for row in placebos(made, own, sample, e, generator, permutations)]
     )
+    fakes = pd.concat([fakes, pd.DataFrame(_shifted_rows(made, own, ratios))], ignore_index=True)
     bends = _calibrated(kinks(made, own), simulated)
     verdicts, text = {}, [*said]
     for effect in effects:
@@ -134,6 +136,18 @@ def _ratio_rows(found: dict[tuple[str, bool], Tested], data: BasisSeries) -> lis
         test = "state space, controlled" if controlled else "state space"
         power = power_of_ratio(_stated_slope(effect, one.null, data), one.se)
         rows.append((effect, test, one.estimate, one.se, _SLOPES[effect], one.ratio, one.p, math.nan, math.nan, power))
+    return rows
+
+
+def _shifted_rows(data: BasisSeries, rule: Rule, ratios: dict[tuple[str, bool], Tested]) -> list[dict[str, object]]:
+    """The controlled likelihood ratios of a rate on a clock half an interval later."""
+    shifted, rows = from_closes(data, rule, shifted=True), []
+    note = "likelihood ratio, premium held fixed, of a rate by the same rule that nobody pays"
+    for (effect, controlled), one in ratios.items():
+        if not controlled:
+            found = ratio_test(shifted, effect, True, one.null, fresh=0)
+            row = {"effect": effect, "placebo": "state space, shifted clock", "estimate": found.estimate}
+            rows.append(row | {"t": found.ratio, "p": found.p, "note": note})
     return rows
 
 

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.errors import DataError
 from basismodels.estimands.funding_kink import kinks
 from basismodels.estimands.funding_regressions import EFFECTS, estimate, sample_of
+from basismodels.estimands.funding_states import link_of
 from basismodels.funding.mechanism import Rule
-from basismodels.inference.closed_loop import Machine, PremiumLink, loop, machine_of, premium_link, series_of
+from basismodels.inference.closed_loop import Machine, loop, machine_of, series_of
 from basismodels.inference.loop_kernel import NAMES
 from basismodels.results import Fit
 from basismodels.series import BasisSeries
@@ -65,14 +65,6 @@ def _finite(values: Array) -> Array:
 
 def _share(found: NDArray[np.bool_]) -> float:
     return float(np.mean(found)) if len(found) else math.nan
-
-
-def link_of(data: BasisSeries, rule: Rule) -> PremiumLink | None:
-    """The venue's premium given the closes where settled rates tell it, else None: the basis itself."""
-    try:
-        return premium_link(data, rule)
-    except DataError:
-        return None
 
 
 def statistics(data: BasisSeries, rule: Rule, which: tuple[str, ...] = EFFECTS) -> dict[str, float]:

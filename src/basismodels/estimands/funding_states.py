@@ -1,5 +1,9 @@
 """Funding in the state-space model: reversion, slow level and noise are there before funding may claim anything.
 
+The rate is the one the rule makes of the closes. A settled rate averages premiums between the closes too, so
+it measures the state beyond what the filter has seen, and would be credited with that; one made of the closes
+knows nothing that the filter does not, and the test has its size wherever the model is right.
+
 Level: theta moves with funding. Speed: kappa does, while the volatilities may too, for otherwise a speed stands
 in for a variance. Transitions: the rates between two regimes do. Each as a likelihood ratio on one degree of
 freedom, without and with the premium of the same interval in the same place.
@@ -12,12 +16,17 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.components.noise import Noise
 from basismodels.components.ou import OU
 from basismodels.components.slow import SlowOU
 from basismodels.components.switching import Switching
+from basismodels.errors import DataError
+from basismodels.funding.covariates import attach, settled_of
+from basismodels.funding.mechanism import Rule
+from basismodels.inference.closed_loop import PremiumLink, premium_link
 from basismodels.inference.mle import fit as fit_model
 from basismodels.inference.profile import refit_from
 from basismodels.model import Model
@@ -38,6 +47,40 @@ class Tested(NamedTuple):
     p: float
     null: Fit
     full: Fit
+
+
+def from_closes(data: BasisSeries, rule: Rule, *, shifted: bool = False) -> BasisSeries:
+    """The series with rates that the rule makes of the mean premium of the closes, at the settlements' stamps.
+
+    `shifted`: on a clock half an interval later, by which nobody pays.
+    """
+    settled = settled_of(_half_later(data, rule) if shifted else data, rule)
+    offset, slope, _ = link_of(data, rule) or (0.0, 1.0, 0.0)
+    mean = pd.Series(offset + slope * settled.premium).ffill().to_numpy(dtype=float) / 1e4
+    rate = np.full(len(mean), np.nan)
+    for hours in np.unique(settled.hours):
+        own = settled.hours == hours
+        rate[own] = rule.with_interval(float(hours)).rate_of_mean(mean[own])
+    made = pd.DataFrame(
+        {"rate": rate, "interval_hours": settled.hours, "bps_8h": 8e4 * rate / settled.hours}, index=settled.stamp
+    )
+    return attach(replace(data, settlements=made[np.isfinite(rate)]), rule)
+
+
+def _half_later(data: BasisSeries, rule: Rule) -> BasisSeries:
+    """The series with settlements at stamps half an interval later; their rates mean nothing."""
+    found = settled_of(data, rule)
+    stamp = found.stamp + pd.to_timedelta(found.hours / 2.0, unit="h")
+    made = pd.DataFrame({"rate": found.rate, "interval_hours": found.hours, "bps_8h": 0.0}, index=stamp)
+    return replace(data, settlements=made[stamp <= data.time[-1]])
+
+
+def link_of(data: BasisSeries, rule: Rule) -> PremiumLink | None:
+    """The venue's premium given the closes where settled rates tell it, else None: the basis itself."""
+    try:
+        return premium_link(data, rule)
+    except DataError:
+        return None
 
 
 def models(effect: str, funding: str, premium: str | None) -> tuple[Model, Model]:

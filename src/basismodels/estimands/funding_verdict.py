@@ -36,13 +36,13 @@ class Evidence:
         return row is not None and bool(p_of(row) < _LEVEL)
 
     def fake_is_as_good(self) -> bool:
-        """Whether a rate that nobody pays predicts at least as well as the one that is paid."""
-        row = self.row("controlled")
+        """Whether a clock that nobody pays by does at least as well as the true one in the state-space model."""
+        row = self.row("state space, controlled")
         if row is None or self.placebos.empty:
             return False
-        own = self.placebos[self.placebos["effect"] == self.effect]
-        shifted = own.loc[own["placebo"].str.startswith("clock"), "t"]
-        return len(shifted) > 0 and bool(abs(shifted.iloc[0]) >= abs(row["statistic"]))
+        own = self.placebos[(self.placebos["effect"] == self.effect)]
+        shifted = own.loc[own["placebo"] == "state space, shifted clock", "t"]
+        return len(shifted) > 0 and bool(shifted.iloc[0] >= row["statistic"])
 
 
 def p_of(row: pd.Series[float]) -> float:
@@ -84,8 +84,9 @@ def paragraph(evidence: Evidence) -> tuple[str, str]:
         row = evidence.row(test)
         if row is not None:
             lines.append(_sentence(test, row))
+    lines.append(_placebo_words(evidence))
     if evidence.effect != "transitions":
-        lines += [_placebo_words(evidence), _kink_words(evidence)]
+        lines.append(_kink_words(evidence))
         if evidence.stated:
             lines.append(f"Power is against {evidence.stated}.")
     lines.append(_MEANING[verdict])
@@ -126,7 +127,8 @@ def _placebo_words(evidence: Evidence) -> str:
         if str(row.placebo) == "intervals permuted":
             parts.append(f"permuted intervals reject {row.estimate:.0%}")
         elif math.isfinite(float(row.t)):  # type: ignore[arg-type]
-            parts.append(f"{row.placebo} t {row.t:.3g}")
+            kind = "likelihood ratio" if str(row.placebo).startswith("state") else "t"
+            parts.append(f"{row.placebo}, {kind} {row.t:.3g}")
     return f"Placebos: {', '.join(parts)}." if parts else ""
 
 

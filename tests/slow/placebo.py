@@ -1,0 +1,202 @@
+"""How often tests of funding reject where funding does nothing, and how often where it does: `--minutes 15`.
+
+A market is walked by the minute for 120 days under Binance's rule and seen by the hour. In the markets
+without an effect nothing moves with funding, so a test that rejects more than 5% of them credits a proxy.
+The two markets with an effect are the two-factor one with a pull of 0.05 bp an hour per bp of funding, and with a
+speed that doubles over two standard deviations of funding pressure; power there is at the nominal 5%.
+Regressions are made of every series, likelihood ratios of the level for the first `--states` of each market, of
+speed and transitions for every fourth of those. One seed a series, whatever the order; counts are written after every batch and a later run goes on from them.
+Columns of placebo.csv: market, kind (size or power), test, series, rejected, share, its 95% band
+(Clopper & Pearson 1934).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import beta
+
+import basismodels as bm
+from basismodels.estimands.funding_diagnostic import prepared
+from basismodels.estimands.funding_power import PULL, statistics
+from basismodels.estimands.funding_states import from_closes, ratio_test
+from basismodels.inference.mle import fit as fit_model
+from basismodels.inference.profile import refit_from
+from basismodels.model import Model, as_model
+from basismodels.problem import bind
+
+RESULTS = Path(__file__).resolve().parent / "placebo.csv"
+COLUMNS = ("market", "kind", "test", "series", "rejected", "share", "band_low", "band_high")
+RULE = bm.funding.rule("binance", "BTCUSDT", at="2024-01-01")
+HOURS = pd.date_range("2024-01-01 01:00", periods=24 * 120, freq="h", tz="UTC")
+BATCH = 20
+SPREAD = 10.0
+BTC = {"kappa": 0.5718, "theta": 0.0485, "sigma": 1.1587, "slow.kappa": 0.0019, "slow.sigma": 0.3181, "tau": 0.7305}
+BTC_TWO_REGIMES = {
+    "kappa[0]": 0.4995, "kappa[1]": 0.2091, "theta": -0.1826, "sigma[0]": 0.6242, "sigma[1]": 3.1859,
+    "slow.kappa": 0.0012, "slow.sigma": 0.2494, "tau[0]": 0.7484, "tau[1]": 1.6425,
+    "q[0->1]": 0.0062, "q[1->0]": 0.1079,
+}  # fmt: skip
+
+
+class Market(NamedTuple):
+    """What is simulated, and whether funding does something in it ("size": nothing)."""
+
+    model: Model
+    params: dict[str, float]
+    kind: str = "size"
+
+
+def _ou(half_life: float, spread: float) -> dict[str, float]:
+    """Speed and volatility of an OU process with this half-life (h) and standard deviation (bps)."""
+    kappa = math.log(2.0) / half_life
+    return {"kappa": kappa, "theta": 0.0, "sigma": spread * math.sqrt(2.0 * kappa)}
+
+
+def markets() -> dict[str, Market]:
+    """Markets by name; the first three are those of the text, the rest those of fits and of other departures."""
+    slow, fast = _ou(24.0, 0.8**0.5 * SPREAD), _ou(1 / 6, 0.2**0.5 * SPREAD)
+    two = bm.OU() + bm.SlowOU() + bm.Noise()
+    pulled = bm.OU(theta="1 + funding_gap") + bm.SlowOU() + bm.Noise()
+    driven = bm.OU(kappa="1 + funding_pressure") + bm.SlowOU() + bm.Noise()
+    return {
+        "ou": Market(as_model(bm.OU()), _ou(8.0, SPREAD)),
+        "ou-noise": Market(bm.OU() + bm.Noise(), _ou(8.0, SPREAD) | {"tau": 0.5 * SPREAD}),
+        "two-factor": Market(
+            bm.OU() + bm.SlowOU(), fast | {"slow.kappa": slow["kappa"], "slow.sigma": slow["sigma"]}
+        ),
+        "two-factor, BTC 2024": Market(two, BTC),
+        "two regimes, BTC 2024": Market(bm.Switching(two, regimes=2), BTC_TWO_REGIMES),
+        "faster outside the band": Market(
+            bm.OU(kappa="1 + outside_band") + bm.Noise(),
+            {"kappa": 0.03, "kappa:outside_band": 2.0, "theta": 0.0, "sigma": 2.5, "tau": 0.7},
+        ),
+        "pull": Market(pulled, BTC | {"theta:funding_gap": PULL / BTC["kappa"]}, "power of level"),
+        "speed": Market(driven, BTC | {"kappa:funding_pressure": math.log(2.0) / 2.0}, "power of speed"),
+    }  # fmt: skip
+
+
+def rejections(market: Market, seed: np.random.SeedSequence, effects: tuple[str, ...]) -> dict[str, bool]:
+    """Which tests reject at 5% on one series; a kink with too few intervals is left out."""
+    made = prepared(
+        bm.funding.simulate(market.model, RULE, market.params, HOURS, rng=np.random.default_rng(seed)), RULE
+    )[0]
+    found = {name: abs(t) > 1.96 for name, t in statistics(made, RULE).items() if math.isfinite(t)}
+    return found | (_ratios(made, market, effects) if effects else {})
+
+
+def _ratios(data: bm.BasisSeries, market: Market, effects: tuple[str, ...]) -> dict[str, bool]:
+    two, closes, out = bm.OU() + bm.SlowOU() + bm.Noise(), from_closes(data, RULE), {}
+    start = fit_model(two, closes, starts=2)
+    for effect in effects:
+        if effect == "transitions" and market.model.regimes == 1:
+            continue
+        null = _switching(closes, market.params) if effect == "transitions" else start
+        for controlled in (False, True):
+            name = f"{effect} state space{', controlled' if controlled else ''}"
+            out[name] = ratio_test(closes, effect, controlled, null, fresh=0).p < 0.05
+    return out
+
+
+def _switching(data: bm.BasisSeries, params: dict[str, float]) -> bm.Fit:
+    """The two-regime fit reached from the truth."""
+    model = bm.Switching(bm.OU() + bm.SlowOU() + bm.Noise(), regimes=2)
+    problem = bind(model, data)
+    x = problem.spec.to_free(np.array([params[name] for name in problem.spec.names]))
+    begun = bm.Fit(problem, x, np.full((len(x), len(x)), np.nan), -math.inf, (), pd.DataFrame())
+    return refit_from(begun)
+
+
+Counts = dict[tuple[str, str], list[int]]
+
+
+def load() -> Counts:
+    """Series and rejections so far by market and test; the pseudo-test "series" counts what was begun."""
+    if not RESULTS.exists():
+        return {}
+    with RESULTS.open(newline="") as lines:
+        return {(r["market"], r["test"]): [int(r["series"]), int(r["rejected"])] for r in csv.DictReader(lines)}
+
+
+def save(counts: Counts) -> None:
+    """Writes the table, whole or not at all."""
+    kinds = {name: market.kind for name, market in markets().items()}
+    temporary = RESULTS.with_suffix(".tmp")
+    with temporary.open("w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(COLUMNS)
+        for (market, test), (n, k) in counts.items():
+            low, high = band(k, n)
+            rows.writerow([market, kinds[market], test, n, k, f"{k / n:.4f}", f"{low:.4f}", f"{high:.4f}"])
+    os.replace(temporary, RESULTS)
+
+
+def band(k: int, n: int) -> tuple[float, float]:
+    """95% limits of a share (Clopper & Pearson 1934)."""
+    return (
+        float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0,
+        float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0,
+    )
+
+
+def batches(counts: Counts, series: int, states: int) -> Iterator[tuple[str, range, bool]]:
+    """What is left to do, the market with the least done first: name, seeds, with likelihood ratios or not."""
+    while True:
+        done = {
+            name: (begun(counts, name, "level state space"), begun(counts, name, "level naive")) for name in markets()
+        }
+        behind = min(done, key=lambda name: done[name])
+        if done[behind][0] < states:
+            start = done[behind][0]
+            yield behind, range(start, min(start + BATCH, states)), True
+            continue
+        name = min(done, key=lambda name: done[name][1])
+        if done[name][1] >= series:
+            return
+        yield name, range(done[name][1], min(done[name][1] + 5 * BATCH, series)), False
+
+
+def begun(counts: Counts, name: str, test: str) -> int:
+    """Series of a market a test has judged."""
+    return counts.get((name, test), [0, 0])[0]
+
+
+def add(counts: Counts, name: str, found: dict[str, bool]) -> None:
+    """Adds one series' rejections."""
+    for test, rejected in found.items():
+        count = counts.setdefault((name, test), [0, 0])
+        count[0] += 1
+        count[1] += int(rejected)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs until done or out of time."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--series", type=int, default=2000)
+    parser.add_argument("--states", type=int, default=2000)
+    asked: Any = parser.parse_args(arguments)
+    counts, stop = load(), time.monotonic() + 60 * asked.minutes
+    order = list(markets())
+    for name, seeds, states in batches(counts, asked.series, asked.states):
+        for i in seeds:
+            seed = np.random.SeedSequence([order.index(name), i])
+            effects = ("level", "speed", "transitions") if states and i % 4 == 0 else ("level",) if states else ()
+            add(counts, name, rejections(markets()[name], seed, effects))
+        save(counts)
+        if time.monotonic() > stop:
+            break
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
