@@ -51,6 +51,7 @@ _HOMES = {
     "estimands.funding_diagnostic": ("funding_diagnostic", "FundingDiagnostic"),
     "estimands.speed_curve": ("speed_curve",),
     "estimands.outlook": ("failure_outlook",),
+    "estimands.carry": ("carry",),
     "estimands.forecast": ("forecast",),
     "scoring.table": ("compare",),
     "scoring.rolling_origin": ("rolling_origin",),
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from basismodels.errors import DataError as DataError
     from basismodels.errors import ModelError as ModelError
     from basismodels.errors import StoreError as StoreError
+    from basismodels.estimands.carry import carry as carry
     from basismodels.estimands.convergence import half_life as half_life
     from basismodels.estimands.convergence import stationary_sd as stationary_sd
     from basismodels.estimands.failure import failure_probability as failure_probability

@@ -1,0 +1,160 @@
+"""Profit of a carry trade: short the perpetual and long spot, or the reverse, over a horizon."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from basismodels.errors import ModelError
+from basismodels.estimands.carry_paths import funding_paid, spot_moves, step_hours, walks
+from basismodels.estimands.passage import check_band
+from basismodels.funding.covariates import rule_of
+from basismodels.funding.guess import guessed
+from basismodels.funding.mechanism import Rule
+from basismodels.inference.draws import draws_of
+from basismodels.inference.intervals import checked_level
+from basismodels.results import Fit
+
+Array = NDArray[np.float64]
+Side = Literal["short", "long"]
+
+
+@dataclass(frozen=True, eq=False)
+class Carry:
+    """A trade from the last row of a fit.
+
+    table: one row a quantity, columns value, lower, upper, unit; side "short" or "long" the perpetual; profit (m,)
+    in bps of notional at the estimate; rule: the funding rule in use; notes: what was assumed.
+    """
+
+    table: pd.DataFrame
+    side: Side
+    profit: Array
+    rule: str
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.side} the perpetual, funding by {self.rule}\n{self.table.to_string()}"
+
+
+@dataclass(frozen=True)
+class _Terms:
+    side: Side
+    cost: float
+    band: float
+    target: float
+    margin: float
+    maintenance: float
+    close: bool
+    risk: float
+
+
+def carry(
+    fit: Fit,
+    horizon: float = 72.0,
+    *,
+    side: Side | None = None,
+    cost: float = 10.0,
+    band: float = 10.0,
+    target: float = 0.0,
+    until: Literal["horizon", "convergence"] = "horizon",
+    margin: float | None = None,
+    maintenance: float = 50.0,
+    rule: Rule | None = None,
+    risk: float = 0.95,
+    level: float = 0.95,
+    paths: int = 5000,
+    draws: int = 50,
+    rng: np.random.Generator | int | None = None,
+) -> Carry:
+    """Profit in bps of notional over `horizon` hours of short perpetual and long spot, or the reverse.
+
+    The profit is the fall of the basis (without its noise) plus funding received less `cost`, bps for the round
+    trip. `side`: default short where the basis stands above `target` now; `until="convergence"` closes at the first row
+    within `band` of `target` and forfeits later funding. `margin`, `maintenance`: bps of notional behind the perpetual
+    and the level at which it is closed; the price the margin sees is spot and basis together, spot by blocks of past
+    returns from hours of the same regime, funding paid out of it. `rule`: default the one attached to the data, else a
+    guess that is said. `risk`: level of value at risk and expected shortfall (losses positive). Limits carry
+    parameter uncertainty: quantiles over `draws`, `paths` paths each. Between rows nothing is monitored.
+    Source of the decomposition: He, Manela, Ross & von Wachter (2022). Errors: ModelError, DataError.
+    """
+    check_band(horizon, band)
+    checked_level(level)
+    generator = np.random.default_rng(0 if rng is None else rng)
+    spacing = step_hours(fit.problem)
+    count = math.ceil(horizon / spacing - 1e-9)
+    found, said = (rule, "") if rule is not None else _rule(fit)
+    now = float(fit.filtered.p[-1] @ fit.filtered.mean[-1].sum(axis=1))
+    way: Side = side or ("short" if now > target else "long")
+    if way not in ("short", "long"):
+        raise ModelError(f'side must be "short" or "long", got {side!r}')
+    terms = _Terms(way, cost, band, target, math.nan if margin is None else margin, maintenance,
+                   until == "convergence", risk)  # fmt: skip
+    values, profit = _one(fit, fit.x, count, spacing, paths, found, terms, generator)
+    notes = [said] if said else []
+    try:
+        points = draws_of(fit, draws, generator)
+    except ModelError as error:
+        points, notes = np.empty((0, len(fit.x))), [*notes, str(error)]
+    seed = int(generator.integers(2**63))
+    each = [_one(fit, x, count, spacing, paths, found, terms, np.random.default_rng(seed))[0] for x in points]
+    return Carry(_table(values, each, level), way, profit, f"{found.venue} {found.symbol}".strip(), tuple(notes))
+
+
+def _rule(fit: Fit) -> tuple[Rule, str]:
+    known = rule_of(fit.data)
+    return (known, "") if known is not None else guessed(fit.data)
+
+
+def _table(values: dict[str, float], each: list[dict[str, float]], level: float) -> pd.DataFrame:
+    frame = pd.DataFrame({"value": values})
+    tail = 0.5 * (1.0 - level)
+    for end, q in (("lower", tail), ("upper", 1.0 - tail)):
+        frame[end] = [float(np.nanquantile([one[name] for one in each], q)) if each else math.nan for name in values]
+    frame["unit"] = ["probability" if name.startswith("P(") else "bps" for name in values]
+    frame.index.name = "quantity"
+    return frame
+
+
+def _one(
+    fit: Fit, x: Array, count: int, spacing: float, paths: int, rule: Rule, terms: _Terms, rng: np.random.Generator
+) -> tuple[dict[str, float], Array]:
+    """Every quantity under one free vector, and the profits (m,)."""
+    made = walks(fit.problem, x, count, paths, rng)
+    sign = 1.0 if terms.side == "short" else -1.0
+    paid = sign * funding_paid(made.basis, fit, rule, spacing)
+    inside = np.abs(made.basis[:, 1:] - terms.target) <= terms.band
+    back = np.where(inside.any(axis=1), inside.argmax(axis=1), count)
+    last = np.minimum(back, count - 1) if terms.close else np.full(paths, count - 1)
+    held = np.arange(count) <= last[:, None]
+    convergence = -sign * (made.basis[np.arange(paths), last + 1] - made.basis[:, 0])
+    funding = (paid * held).sum(axis=1)
+    profit = convergence + funding - terms.cost
+    edge = float(np.quantile(profit, 1.0 - terms.risk))
+    out = {
+        "profit": float(profit.mean()), "convergence": float(convergence.mean()), "funding": float(funding.mean()),
+        "cost": -terms.cost, "sd of profit": float(profit.std()), "value at risk": -edge,
+        "expected shortfall": -float(profit[profit <= edge].mean()), "P(loss)": float((profit < 0).mean()),
+        "P(back in the band)": float((back < count).mean()),
+    }  # fmt: skip
+    if not math.isnan(terms.margin):
+        out["P(margin gone first)"] = _ruin(fit, made.basis, made.regime, paid, back, spacing, sign, terms, rng)
+    return out, profit
+
+
+def _ruin(
+    fit: Fit, basis: Array, regime: NDArray[np.int64], paid: Array, back: NDArray[np.int64], spacing: float,
+    sign: float, terms: _Terms, rng: np.random.Generator,
+) -> float:  # fmt: skip
+    """Share of paths whose margin falls to maintenance before the basis is back in the band."""
+    spot = np.cumsum(spot_moves(fit, regime, spacing, rng), axis=1)
+    price = spot + basis[:, 1:] - basis[:, :1]
+    left = terms.margin - sign * price + np.cumsum(paid, axis=1)
+    gone = left <= terms.maintenance
+    first = np.where(gone.any(axis=1), gone.argmax(axis=1), basis.shape[1])
+    return float((first < np.minimum(back, basis.shape[1] - 1)).mean())

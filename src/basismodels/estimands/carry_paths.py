@@ -1,0 +1,141 @@
+"""Paths of basis, funding and spot from the last row of a fit, for the profit of a carry trade."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from basismodels.errors import DataError
+from basismodels.funding.mechanism import Rule
+from basismodels.likelihood import assemble
+from basismodels.likelihood.kim import Steps
+from basismodels.problem import Problem
+from basismodels.results import Fit
+
+Array = NDArray[np.float64]
+Regimes = NDArray[np.int64]
+_BLOCK = 24.0
+
+
+class Walks(NamedTuple):
+    """Basis without noise in bps, first column now, (m, h + 1); regime of each step (m, h)."""
+
+    basis: Array
+    regime: Regimes
+
+
+def step_hours(problem: Problem) -> float:
+    """Median spacing of the rows in hours."""
+    return float(np.median(np.diff(problem.data.hours)))
+
+
+def steps_at(problem: Problem, x: Array, spacing: float) -> Steps:
+    """Coefficients of one step of `spacing` hours with the covariates of the last row."""
+    layout, last = problem.layout, problem.layout.row[-1:]
+    ahead = layout._replace(
+        dt=np.array([spacing]), row=np.zeros(1, dtype=np.int64),
+        design={name: np.ascontiguousarray(values[last]) for name, values in layout.design.items()},
+    )  # fmt: skip
+    return assemble.steps_of(ahead, assemble.natural(ahead, x))
+
+
+def walks(problem: Problem, x: Array, count: int, paths: int, rng: np.random.Generator) -> Walks:
+    """`paths` paths of `count` steps from the filtered law of the last row."""
+    law, steps = problem.engine.filter(problem.layout, x), steps_at(problem, x, step_hours(problem))
+    s = rng.choice(len(law.p[-1]), size=paths, p=law.p[-1] / law.p[-1].sum())
+    state = _drawn(law.mean[-1][s], law.var[-1][s], rng)
+    regime, level = state[:, 0].copy(), state[:, 1].copy()
+    basis = np.empty((paths, count + 1))
+    visited = np.empty((paths, count), dtype=np.int64)
+    basis[:, 0] = regime + level
+    move = np.cumsum(steps.p[0], axis=1)
+    for i in range(count):
+        s = np.minimum((rng.random(paths)[:, None] > move[s]).sum(axis=1), len(move) - 1)
+        regime = steps.phi[0, s] * regime + steps.c[0, s] + np.sqrt(steps.v[0, s]) * rng.standard_normal(paths)
+        level = steps.rho[0] * level + np.sqrt(steps.w[0]) * rng.standard_normal(paths)
+        basis[:, i + 1], visited[:, i] = regime + level, s
+    return Walks(basis, visited)
+
+
+def _drawn(mean: Array, var: Array, rng: np.random.Generator) -> Array:
+    """States (m, 2) from means (m, 2) and variances, covariances (m, 3)."""
+    a, b, d = np.maximum(var[:, 0], 0.0), var[:, 1], np.maximum(var[:, 2], 0.0)
+    z = rng.standard_normal((len(mean), 2))
+    root = np.sqrt(a)
+    slope = np.divide(b, root, out=np.zeros_like(b), where=root > 0)
+    rest = np.sqrt(np.maximum(d - slope**2, 0.0))
+    return np.column_stack([mean[:, 0] + root * z[:, 0], mean[:, 1] + slope * z[:, 0] + rest * z[:, 1]])
+
+
+def funding_paid(basis: Array, fit: Fit, rule: Rule, spacing: float) -> Array:
+    """Funding received by a short perpetual in bps of notional at each step, (m, h).
+
+    The premium of an interval is the basis at its rows; that of the running interval begins with the rows
+    already seen. Where the rule fixes a payment one interval ahead, the first one is the last settled rate.
+    """
+    count = basis.shape[1] - 1
+    now = fit.data.time[-1]
+    ends = now + pd.to_timedelta(spacing * np.arange(1, count + 1), unit="h")
+    out = np.zeros((len(basis), count))
+    before = _seen(fit, rule, now)
+    path = np.concatenate([np.broadcast_to(before, (len(basis), len(before))), basis[:, 1:]], axis=1)
+    stamps = rule.settlements(now, ends[-1])
+    rates: list[tuple[int, Array]] = []
+    for stamp in stamps[stamps > now]:
+        step = int(ends.searchsorted(stamp))
+        first = int(ends.searchsorted(stamp - pd.Timedelta(hours=rule.interval_hours), side="right"))
+        rows = slice(first + len(before) if rates else 0, step + 1 + len(before))
+        rates.append((step, 1e4 * rule.rate(np.expm1(path[:, rows] / 1e4))))
+    if rule.timing == "next" and rates:
+        rates = _one_later(rates, fit)
+    for step, rate in rates:
+        out[:, min(step, count - 1)] += rate
+    return out
+
+
+def _seen(fit: Fit, rule: Rule, now: pd.Timestamp) -> Array:
+    """Basis of the rows of the running interval, oldest first."""
+    begun = rule.settlements(now - pd.Timedelta(hours=rule.interval_hours), now)
+    since = begun[-1] if len(begun) else now
+    rows = np.asarray(fit.data.time > since) & fit.data.observed
+    return np.asarray(fit.data.basis[rows], dtype=float)
+
+
+def _one_later(rates: list[tuple[int, Array]], fit: Fit) -> list[tuple[int, Array]]:
+    settled = fit.data.settlements
+    first = 1e4 * float(settled["rate"].iloc[-1]) if settled is not None and len(settled) else 0.0
+    values = [np.full_like(rates[0][1], first), *(rate for _, rate in rates[:-1])]
+    return [(step, value) for (step, _), value in zip(rates, values, strict=True)]
+
+
+def spot_moves(fit: Fit, regime: Regimes, spacing: float, rng: np.random.Generator) -> Array:
+    """Log returns of the reference in bps by step, (m, h): blocks of a day of past rows, each begun and
+    continued only where the smoothed regime of the past row is the simulated one (Kuensch 1989).
+
+    Errors: DataError where the series has no reference price.
+    """
+    price = fit.data.covariates.get("reference")
+    if price is None:
+        raise DataError("margin needs the reference price", remedy="BasisSeries.from_prices(spot, perp)")
+    moves = 1e4 * np.diff(np.log(price.to_numpy(dtype=float)[fit.problem.first :]))
+    label = fit.smoothed.p[fit.problem.place][1:].argmax(axis=1)
+    label = np.where(np.isfinite(moves), label, -1)
+    pools = [np.flatnonzero(label == k) for k in range(regime.max() + 1)]
+    pools = [pool if len(pool) else np.flatnonzero(label >= 0) for pool in pools]
+    out, at = np.empty(regime.shape), np.full(len(regime), -1)
+    for i in range(regime.shape[1]):
+        s = regime[:, i]
+        ahead = np.minimum(at + 1, len(label) - 1)
+        fresh = (at < 0) | (at + 1 >= len(label)) | (label[ahead] != s) | (rng.random(len(s)) < spacing / _BLOCK)
+        pick = np.array([len(pools[k]) for k in range(len(pools))])[s]
+        drawn = (rng.random(len(s)) * pick).astype(np.int64)
+        new = np.empty(len(s), dtype=np.int64)
+        for k, pool in enumerate(pools):
+            own = s == k
+            new[own] = pool[drawn[own]]
+        at = np.where(fresh, new, ahead)
+        out[:, i] = moves[at]
+    return out

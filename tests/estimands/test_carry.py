@@ -1,0 +1,94 @@
+"""The carry trade: its accounts, its laws, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+import basismodels as bm
+
+TIMES = pd.date_range("2024-01-01", periods=1200, freq="h", tz="UTC")
+RULE = bm.funding.rule("binance", "BTCUSDT", at="2024-06-01")
+
+
+def fitted(params, model=None, spot=None, seed=1):
+    model = bm.OU() if model is None else model
+    data = bm.simulate(model, params, TIMES, rng=seed)
+    if spot is not None:
+        data = bm.BasisSeries.from_prices(spot, spot * np.exp(data.basis / 1e4))
+    return bm.fit(model, data, starts=2)
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return fitted({"kappa": 0.05, "theta": 3.0, "sigma": 4.0})
+
+
+def test_the_accounts_add_up_and_the_sides_mirror(fit):
+    short = bm.carry(fit, 48, side="short", rule=RULE, draws=3, rng=1)
+    long = bm.carry(fit, 48, side="long", rule=RULE, draws=3, rng=1)
+    v = short.table["value"]
+    assert v["profit"] == pytest.approx(v["convergence"] + v["funding"] + v["cost"], abs=1e-9)
+    np.testing.assert_allclose(short.profit + long.profit, -20.0, atol=1e-9)
+    assert v["P(loss)"] == pytest.approx(np.mean(short.profit < 0))
+    assert v["expected shortfall"] >= v["value at risk"]
+    assert (short.table["lower"] <= short.table["upper"]).all()
+
+
+def test_convergence_is_the_forecast(fit):
+    """Mean and spread of the basis after a day are those of the exact forecast."""
+    made = bm.carry(fit, 24, side="short", rule=RULE, cost=0.0, draws=1, paths=40_000, rng=2)
+    ahead = bm.forecast(fit, 24).summary_frame().iloc[-1]
+    now = fit.data.basis[-1]
+    moved = made.profit - 0.0
+    assert made.table.loc["convergence", "value"] == pytest.approx(now - ahead["mean"], abs=4 * ahead["sd"] / 200)
+    assert np.std(moved) == pytest.approx(ahead["sd"], rel=0.1)  # funding moves it a little
+
+
+def test_inside_the_deadband_a_day_pays_three_times_the_interest():
+    made = bm.carry(fitted({"kappa": 1.0, "theta": 2.0, "sigma": 0.01}), 24, side="short", rule=RULE, draws=1, rng=1)
+    assert made.table.loc["funding", "value"] == pytest.approx(3.0, abs=1e-6)
+
+
+def test_a_premium_beyond_the_deadband_pays_itself_less_the_damper():
+    """At 25 bps for eight hours: 25 + clamp(1 - 25, +-5) = 20 bps."""
+    made = bm.carry(fitted({"kappa": 1.0, "theta": 25.0, "sigma": 0.01}), 8, side="short", rule=RULE, draws=1, rng=1)
+    assert made.table.loc["funding", "value"] == pytest.approx(1e4 * np.expm1(25e-4) - 5.0, abs=0.05)
+
+
+def test_closing_at_convergence_forfeits_what_comes_later(fit):
+    whole = bm.carry(fit, 96, side="short", rule=RULE, band=2.0, target=3.0, draws=1, rng=3)
+    early = bm.carry(fit, 96, side="short", rule=RULE, band=2.0, target=3.0, until="convergence", draws=1, rng=3)
+    assert early.table.loc["sd of profit", "value"] < whole.table.loc["sd of profit", "value"]
+    back = early.table.loc["P(back in the band)", "value"]
+    assert back == whole.table.loc["P(back in the band)", "value"] > 0.8
+
+
+def test_margin_is_gone_as_often_as_a_random_walk_says():
+    """Spot a random walk of 50 bps an hour, a basis that stays out: first passage by the reflection principle."""
+    spot = pd.Series(100 * np.exp(np.cumsum(np.random.default_rng(4).normal(0, 50e-4, len(TIMES)))), TIMES)
+    fit = fitted({"kappa": 1.0, "theta": 2.0, "sigma": 0.1}, spot=spot)
+    made = bm.carry(
+        fit, 48, side="short", rule=RULE, target=-20.0, margin=550.0, maintenance=50.0, draws=1, paths=20_000, rng=5
+    )
+    sd = 1e4 * np.diff(np.log(spot)).std() * np.sqrt(48.0)
+    barrier = 500.0 + 0.5826 * 50.0  # monitored once an hour (Broadie, Glasserman & Kou 1997)
+    expected = 2 * norm.sf(barrier / sd)
+    assert made.table.loc["P(margin gone first)", "value"] == pytest.approx(expected, abs=0.03)
+
+
+def test_what_it_refuses(fit):
+    with pytest.raises(bm.ModelError, match="side"):
+        bm.carry(fit, 24, side="up", rule=RULE)
+    with pytest.raises(bm.DataError, match="reference"):
+        bm.carry(fit, 24, margin=500.0, rule=RULE)
+    with pytest.raises(bm.ModelError, match="horizon"):
+        bm.carry(fit, -1.0)
+
+
+def test_a_rule_that_is_guessed_is_said(fit):
+    made = bm.carry(fit, 8, draws=1, paths=100)
+    assert any("funding rule" in note for note in made.notes)
+    assert "binance" in str(made)
