@@ -33,6 +33,9 @@ lint: $(INSTALLED)-test ## ruff, mypy, import-linter
 slow: $(INSTALLED)-test ## the long studies behind the tables (hours; each resumes where it stopped)
 	set -e; for study in $(STUDIES); do $(BIN)/python -P $$study; done
 
+study-%: $(INSTALLED)-test # one of them: make study-kim_error, study-coverage, study-alarms, study-calibration, study-recovery
+	$(BIN)/python -P tests/slow/$*.py
+
 bench: $(INSTALLED)-test,bench ## speed against other packages, into benchmarks/results
 	$(BIN)/python benchmarks/run.py
 
