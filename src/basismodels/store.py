@@ -43,6 +43,7 @@ def save(fit: Fit, path: str | Path) -> Path:
         "llf": fit.llf,
         "seconds": fit.seconds,
         "draws_kind": fit.draws_kind,
+        "facts": _plain_facts(fit),
         "diagnostics": [[d.code, d.text, d.fatal] for d in fit.diagnostics],
         "provenance": dict(fit.data.provenance),
         "warnings": list(fit.data.warnings),
@@ -66,6 +67,7 @@ def load(path: str | Path) -> Fit:
     with np.load(io.BytesIO(members["arrays.npz"]), allow_pickle=False) as arrays:
         x, cov = arrays["x"], arrays["cov"]
         draws = arrays.get("draws")
+        facts = {**manifest.get("facts", {}), **_facts_of(arrays)}
     return Fit(
         problem=problem,
         x=x,
@@ -76,6 +78,7 @@ def load(path: str | Path) -> Fit:
         seconds=float(manifest["seconds"]),
         draws=draws,
         draws_kind=manifest["draws_kind"],
+        facts=facts,
     )
 
 
@@ -97,8 +100,27 @@ def _parquet(frame: pd.DataFrame) -> bytes:
 def _arrays(fit: Fit) -> bytes:
     buffer = io.BytesIO()
     arrays = {"x": fit.x, "cov": fit.cov} | ({} if fit.draws is None else {"draws": fit.draws})
+    arrays |= {f"fact/{name}": fit.facts[name] for name in _ARRAYS if name in fit.facts}
+    arrays |= {f"stats/{name}": values for name, values in sorted(fit.facts.get("stats", {}).items())}
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
+
+
+_ARRAYS = ("prior_draws",)
+
+
+def _plain_facts(fit: Fit) -> dict[str, Any]:
+    """Facts that are text, numbers or a table of them."""
+    kept = {name: value for name, value in fit.facts.items() if isinstance(value, str | int | float | bool)}
+    tables = {name: value for name, value in fit.facts.items() if name == "priors"}
+    return {**kept, **tables}
+
+
+def _facts_of(arrays: Any) -> dict[str, Any]:
+    """Facts that are arrays: draws of the prior, and the sampler's statistics by name."""
+    found = {name.removeprefix("fact/"): arrays[name] for name in arrays if name.startswith("fact/")}
+    stats = {name.removeprefix("stats/"): arrays[name] for name in arrays if name.startswith("stats/")}
+    return {**found, **({"stats": stats} if stats else {})}
 
 
 def _write(target: Path, members: dict[str, bytes]) -> Path:

@@ -102,7 +102,7 @@ def sample_problem(
     facts = {
         "priors": {name: described(law) for name, law in laws.items()},
         "prior_draws": draws_from(problem, laws, _PRIOR_DRAWS, generator),
-        "sampler": run.sampler, "tune": run.tune, "seed": seed,
+        "own_priors": bool(priors), "sampler": run.sampler, "tune": run.tune, "seed": seed,
     }  # fmt: skip
     return _fit_of(problem, first, chains, facts, began)
 

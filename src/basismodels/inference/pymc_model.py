@@ -31,8 +31,8 @@ def to_pymc(
     return pymc_model(bind(model, data, initial=initial, mask=mask, depth=depth), priors)
 
 
-def pymc_model(problem: Problem, priors: Mapping[str, Any] | None = None) -> Any:
-    """As `to_pymc`, for a model already bound to data."""
+def pymc_model(problem: Problem, priors: Mapping[str, Any] | None = None, *, again: bool = False) -> Any:
+    """As `to_pymc`, for a model already bound to data; `again`: a second series on the same rows is seen too."""
     import pymc
     import pytensor.tensor as pt
 
@@ -45,6 +45,9 @@ def pymc_model(problem: Problem, priors: Mapping[str, Any] | None = None) -> Any
         free = [_free(c, values, problem) for c in problem.spec.coefficients]
         x = pymc.Deterministic("free", pt.stack(free), dims="coefficient")
         pymc.Potential("log_likelihood", LogLik(problem)(x, *data)[0])
+        if again:
+            second = shared(data_of(problem.layout)[:1], ("basis_again",))
+            pymc.Potential("log_likelihood_again", LogLik(problem)(x, *second, *data[1:])[0])
         places = order_places(problem)
         if places is not None:
             pymc.Potential("order", -pt.softplus(_STEEP * (free[places[1]] - free[places[0]])))

@@ -8,6 +8,7 @@ model it calls back into Python, which holds the interpreter's lock and costs ab
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numba
@@ -22,7 +23,7 @@ from pytensor.link.numba.dispatch import numba_funcify
 
 from basismodels.engine import HAMILTON, KALMAN
 from basismodels.likelihood.compiled_entry import entry
-from basismodels.likelihood.packed import Data, packs, shape_of
+from basismodels.likelihood.packed import packs, shape_of
 from basismodels.problem import Problem
 
 Array = NDArray[np.float64]
@@ -124,12 +125,12 @@ def _through_python(problem: Problem) -> Any:
     return loglik
 
 
-def shared(data: Data) -> list[Any]:
+def shared(data: Sequence[Array], names: Sequence[str] = DATA) -> list[Any]:
     """The data of an operation as shared variables of the PyMC model in context; their types are kept as they are."""
     import pymc
 
     model = pymc.modelcontext(None)
-    made = [pytensor.shared(part, name=name) for name, part in zip(DATA, data, strict=True)]
+    made = [pytensor.shared(part, name=name) for name, part in zip(names, data, strict=True)]
     for variable in made:
         model.register_data_var(variable)
     return made

@@ -29,7 +29,7 @@ class Chains(NamedTuple):
 def by_nutpie(model: Any, problem: Problem, natural: Array, run: Any, seed: int) -> Chains:
     """NUTS by nutpie, from around the posterior mode."""
     compiled = compiled_by_nutpie(model)
-    made = started(compiled, mode_of(compiled, unconstrained(model, problem, natural)))
+    made = started(compiled, mode_of(compiled, unconstrainer(model, problem)(natural)))
     return run_nutpie(made, run, seed)
 
 
@@ -88,23 +88,25 @@ def by_pymc(model: Any, problem: Problem, natural: Array, run: Any, seed: int) -
 SAMPLERS: dict[str, Callable[[Any, Problem, Array, Any, int], Chains]] = {"nutpie": by_nutpie, "pymc": by_pymc}
 
 
-def unconstrained(model: Any, problem: Problem, natural: Array) -> Array:
-    """Reported values (p,) to the space the sampler moves in; one outside its prior goes to the prior's point."""
+def unconstrainer(model: Any, problem: Problem) -> Callable[[Array], Array]:
+    """Function of reported values (p,) to the space the sampler moves in; one outside its prior: to the prior's point."""
     import pytensor
+    import pytensor.tensor as pt
 
-    own = model.initial_point()
-    out = np.empty(len(natural))
-    for i, (name, value) in enumerate(zip(problem.spec.names, natural, strict=True)):
+    values, nodes, own = pt.dvector(), [], model.initial_point()
+    for i, name in enumerate(problem.spec.names):
         rv = model[name]
         transform = model.rvs_to_transforms[rv]
-        made = value
-        if transform is not None:
-            node = transform.forward(pytensor.tensor.constant(float(value)), *rv.owner.inputs)
-            with np.errstate(all="ignore"):
-                made = float(pytensor.function([], node, mode="FAST_COMPILE", on_unused_input="ignore")())
-        fallback = float(own[model.rvs_to_values[rv].name])
-        out[i] = made if np.isfinite(made) else fallback
-    return out
+        nodes.append(values[i] if transform is None else transform.forward(values[i], *rv.owner.inputs))
+    made = pytensor.function([values], nodes, mode="FAST_COMPILE", on_unused_input="ignore")
+    fallback = np.array([float(own[model.rvs_to_values[model[name]].name]) for name in problem.spec.names])
+
+    def forward(natural: Array) -> Array:
+        with np.errstate(all="ignore"):
+            found = np.array([float(one) for one in made(natural)])
+        return np.where(np.isfinite(found), found, fallback)
+
+    return forward
 
 
 class Mode(NamedTuple):
