@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, cast
 
 import numpy as np
@@ -63,7 +64,9 @@ def _from_epoch(array: pd.Series[Any]) -> pd.DatetimeIndex:
 
 def _parsed(array: pd.Series[Any]) -> pd.DatetimeIndex:
     try:
-        return pd.DatetimeIndex(pd.to_datetime(array))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a format guessed row by row
+            return pd.DatetimeIndex(pd.to_datetime(array))
     except (ValueError, TypeError) as problem:
         raise DataError(
             "time cannot be read as stamps of one zone",

@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     _check_command(commands)
     _simulate_command(commands)
     _fetch_command(commands)
+    _watch_command(commands)
     return parser
 
 
@@ -158,6 +159,18 @@ def _fetch_command(commands: Any) -> None:
     parser.add_argument("--cache", metavar="FOLDER", help="where downloaded files are kept")
     parser.add_argument("--base", metavar="URL", help="another address of the archive")
     parser.set_defaults(run=_fetch)
+
+
+def _watch_command(commands: Any) -> None:
+    parser = commands.add_parser("watch", help="follow a CSV file: filter and failure probability of new rows")
+    _data_arguments(parser)
+    parser.add_argument("--model", default="switching-ou", metavar="M", help="model fitted to what is there at first")
+    parser.add_argument("--fit", metavar="STORED", help="a fit kept by bm.save, instead of fitting")
+    parser.add_argument("--horizon", type=float, default=24.0, help="hours within which the basis should be back")
+    parser.add_argument("--band", type=float, default=10.0, help="half-width of the band in bps")
+    parser.add_argument("--poll", type=float, default=5.0, metavar="SECONDS", help="how often to look for new rows")
+    parser.add_argument("--once", action="store_true", help="end where the file ends")
+    parser.set_defaults(run=_watch)
 
 
 def load_data(args: argparse.Namespace) -> BasisSeries:
@@ -355,6 +368,17 @@ def _fetch(args: argparse.Namespace) -> int:
     print(f"{len(made.frame):,} rows of {args.symbol}, {made.frame.index[0]} to {made.frame.index[-1]}, in {written}")
     print(gaps.to_string(index=False) if len(gaps) else "no gaps")
     return OK
+
+
+def _watch(args: argparse.Namespace) -> int:
+    from basismodels._watch import watch
+    from basismodels.store import load
+
+    if args.path is None:
+        raise ModelError("watch needs the PATH of a CSV file to follow")
+    found = load(args.fit) if args.fit else fit_model(args.model, load_data(args), args)
+    watch(args, found, plain)
+    return OK if found.ok else DOUBTFUL
 
 
 def _report(args: argparse.Namespace) -> int:

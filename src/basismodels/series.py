@@ -177,11 +177,16 @@ def build(
     time: Any = None,
     findings: tuple[Finding, ...] = (),
     warnings: tuple[str, ...] = (),
+    part: bool = False,
 ) -> BasisSeries:
-    """A validated BasisSeries from two legs, or from the basis; what every reader ends in."""
+    """A validated BasisSeries from two legs, or from the basis; what every reader ends in.
+
+    `part`: whether it continues a longer series, and may then hold a single value or none.
+    """
     prices = None if legs is None else prices_of(legs)
     values = basis_of(prices, basis)
-    check_basis(values)
+    if not part:
+        check_basis(values)
     index = pd.DatetimeIndex(values.index)
     settled = None if funding is None else _settlements.settlements(funding)
     settled, late = usable(settled, index)

@@ -116,7 +116,7 @@ class Gathered:
 
 def _regular(frame: pd.DataFrame, step: pd.Timedelta) -> pd.DataFrame:
     grid = pd.date_range(frame.index[0], frame.index[-1], freq=step)
-    whole = frame.reindex(frame.index.union(grid))
+    whole: pd.DataFrame = frame.reindex(frame.index.union(grid))
     whole.index.name = "time"
     return whole
 
@@ -147,10 +147,10 @@ def tidy(parts: list[pd.DataFrame], first: pd.Timestamp, last: pd.Timestamp) -> 
             raise DataError(f"two rows of {', '.join(part.columns)} at one time disagree", rows=list(twice[:3]))
         whole.append(once.sort_index())
     frame = pd.concat(whole, axis=1, sort=True).rename_axis("time")
-    frame = frame[(frame.index >= first) & (frame.index <= last)]
-    if not len(frame):
+    cut: pd.DataFrame = frame[(frame.index >= first) & (frame.index <= last)]
+    if not len(cut):
         raise DataError(f"no row between {first} and {last}")
-    return frame
+    return cut
 
 
 def write_table(frame: pd.DataFrame, target: Path) -> None:

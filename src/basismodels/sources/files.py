@@ -68,8 +68,9 @@ def _series(
     perp: str,
     reference: str | None,
     findings: tuple[Finding, ...],
+    part: bool = False,
 ) -> BasisSeries:
-    """Columns to their roles: prices before a ready basis, the rest covariates."""
+    """Columns to their roles: prices before a ready basis, the rest covariates; `part` as in `build`."""
     against = reference or ("index" if "index" in frame.columns else "spot")
     notes = tuple(f"{f.kind}: {f.note}" for f in findings)
     funding = frame[[c for c in _FUNDING if c in frame.columns]] if "funding_rate" in frame.columns else None
@@ -79,14 +80,14 @@ def _series(
         facts = {**facts, "perp": perp, "reference": against}
         notes += _hidden(frame, {"perp": perp, "reference": against})
         return build(
-            facts=facts, legs=legs, funding=funding, covariates=covariates, findings=findings, warnings=notes
+            facts=facts, legs=legs, funding=funding, covariates=covariates, findings=findings, warnings=notes, part=part
         )
     if "basis" not in frame.columns or perp != "perp" or reference is not None:
         raise _no_prices(frame, perp, against)
     basis = numbers(frame["basis"], "basis")
     facts = {**facts, "basis": "basis"}
     return build(
-        facts=facts, basis=basis, funding=funding, covariates=covariates, findings=findings, warnings=notes
+        facts=facts, basis=basis, funding=funding, covariates=covariates, findings=findings, warnings=notes, part=part
     )
 
 
