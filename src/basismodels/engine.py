@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from basismodels.likelihood import assemble, hamilton, kalman, kim, smoother
+from basismodels.likelihood import assemble, hamilton, hamilton_layout, kalman, kim, smoother
 from basismodels.likelihood.assemble import Layout
+from basismodels.likelihood.hamilton_layout import Places, places
 from basismodels.likelihood.kim import Filtered
 from basismodels.likelihood.smoother import Smoothed
 
@@ -96,11 +97,22 @@ def choose(layout: Layout) -> Engine:
     return matched(layout.depth)
 
 
+def _compiled(layout: Layout, at: Places, x: Array) -> tuple[float, Array]:
+    value, gradient = hamilton_layout.loglik_grad(layout, at, x)
+    if not (np.isfinite(value) and np.all(np.isfinite(gradient))):
+        return np.inf, np.zeros(len(x))
+    return -value, -gradient
+
+
 Objective = Callable[[Array], tuple[float, Array]]
 
 
 def objective(engine: Engine, layout: Layout) -> Objective:
     """Minus the log likelihood and its gradient, infinite where it cannot be computed."""
+
+    at = places(layout, engine.name == "hamilton")
+    if at is not None:
+        return partial(_compiled, layout, at)
 
     def negative(x: Array) -> tuple[float, Array]:
         try:

@@ -11,8 +11,9 @@ from basismodels.engine import objective
 from basismodels.inference.bootstrap import simulator, with_series
 from basismodels.inference.mle import descend
 from basismodels.inference.starts import bounds, scales, steps
-from basismodels.inference.warm import curvature, places, regular, warm_fit
+from basismodels.inference.warm import curvature, warm_fit
 from basismodels.likelihood import hamilton_ou
+from basismodels.likelihood.hamilton_layout import places, regular
 
 BOTH = ("kappa", "theta", "sigma")
 MODELS = {

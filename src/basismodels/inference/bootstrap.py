@@ -14,8 +14,9 @@ from basismodels.errors import ModelError
 from basismodels.inference.simulate import simulate_path
 from basismodels.inference.starts import bounds, scales
 from basismodels.inference.tasks import key_of, packed, run_tasks, unpacked
-from basismodels.inference.warm import curvature, places, warm_fit
+from basismodels.inference.warm import curvature, warm_fit
 from basismodels.likelihood import assemble, hamilton_ou
+from basismodels.likelihood.hamilton_layout import places
 from basismodels.problem import Problem
 from basismodels.results import Fit
 

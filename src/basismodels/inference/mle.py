@@ -17,7 +17,8 @@ from basismodels.errors import ModelError
 from basismodels.inference.diagnose import diagnose
 from basismodels.inference.labels import ordered
 from basismodels.inference.starts import Scales, bounds, candidates, observed, perturbation, scales, steps
-from basismodels.likelihood import ou
+from basismodels.likelihood import hamilton_layout, ou
+from basismodels.likelihood.hamilton_layout import Places, places
 from basismodels.model import Component, Model
 from basismodels.problem import Problem, bind
 from basismodels.results import Fit
@@ -157,8 +158,13 @@ def _search(
         if progress is not None:
             progress(done, total)
 
+    at = places(problem.layout, problem.engine.name == "hamilton")
+
     def run(job: tuple[int, Array, int]) -> Optimum:
-        made = descend(goal, job[1], box, steps(problem, job[1], size), job[2], job[0])
+        unit = steps(problem, job[1], size)
+        made = None if at is None else _climbed(problem, at, job[1], box, unit, job[0])
+        if made is None:
+            made = descend(goal, job[1], box, unit, job[2], job[0])
         tell()
         return made
 
@@ -171,6 +177,13 @@ def _search(
     if problem.layout.regimes > 1 and starts >= 5:
         found += _around(problem, goal, box, second, rng, starts)
     return found
+
+
+def _climbed(problem: Problem, at: Places, x: Array, box: Array, unit: Array, start: int) -> Optimum | None:
+    """The same in compiled code where that serves; None where it stops short."""
+    inverse = np.diag((0.3 * unit) ** 2)
+    found, value, _, converged, calls = hamilton_layout.climb(problem.layout, at, x, box, inverse)
+    return Optimum(start, found, value, calls, True) if converged else None
 
 
 def _around(

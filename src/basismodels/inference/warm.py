@@ -16,8 +16,9 @@ from basismodels.engine import Objective, objective
 from basismodels.inference.labels import ordered
 from basismodels.inference.mle import descend, is_plain_ou
 from basismodels.inference.starts import steps
-from basismodels.likelihood import hamilton_ou, ou
+from basismodels.likelihood import hamilton_layout, hamilton_ou, ou
 from basismodels.likelihood.assemble import Layout
+from basismodels.likelihood.hamilton_layout import places
 from basismodels.problem import Problem
 
 Array = NDArray[np.float64]
@@ -25,7 +26,6 @@ Array = NDArray[np.float64]
 _MOST = 120
 _DECREMENT = 1e-10
 _WIDEST = 8.0
-_LEAST_ROWS = 40
 
 
 class Warm(NamedTuple):
@@ -71,35 +71,9 @@ def curvature(problem: Problem, x: Array, cov: Array) -> Array:
     return np.ascontiguousarray(out)
 
 
-def places(layout: Layout, plain: bool = True) -> NDArray[np.int64] | None:
-    """Where kappa, theta, sigma (two each) and the two rates stand, (8,); None where the compiled climb cannot serve.
-
-    It serves two regimes of a bare OU on a regular grid without a missing value, every formula an intercept.
-    """
-    names = ("kappa", "theta", "sigma")
-    if not plain or layout.regimes != 2 or set(layout.places) != {*names, "q"} or len(layout.y) < _LEAST_ROWS:
-        return None
-    if len(layout.dt) > 2 or layout.row[0] == layout.row[1] or not np.all(layout.row[1:] == layout.row[1]):
-        return None
-    if any(len(at) > 1 for at in layout.places.values()):
-        return None
-    rates = layout.places["q"][0]
-    return np.array([*(layout.places[n][0, k] for n in names for k in (0, 1)), rates[0, 1], rates[1, 0]])
-
-
-def regular(layout: Layout) -> tuple[float, NDArray[np.bool_], float, float]:
-    """Step in hours, flags (kappa_log, level_is_drift, stationary), centre, and log density of a diffuse start."""
-    flags = np.array([layout.kappa_log, layout.level_is_drift, layout.stationary])
-    flat = -float(np.log(10.0 * layout.spread * np.sqrt(2.0 * np.pi)))
-    return float(layout.dt[layout.row[1]]), flags, layout.centre, flat
-
-
 def _compiled(layout: Layout, at: NDArray[np.int64], x: Array, box: Array, inverse: Array) -> Warm:
-    ext, own = np.concatenate([x, layout.constants]), inverse.copy()
-    dt, flags, centre, flat = regular(layout)
-    y = np.ascontiguousarray(layout.y)
-    value, converged, _ = hamilton_ou.climb((0, 0), y, dt, ext, at, flags, centre, flat, np.ascontiguousarray(box), own)
-    return Warm(ext[: len(x)].copy(), float(value), own, bool(converged))
+    found, value, own, converged, _ = hamilton_layout.climb(layout, at, x, box, inverse)
+    return Warm(found, value, own, converged)
 
 
 def climb(goal: Objective, x: Array, box: Array, inverse: Array) -> Warm:

@@ -17,9 +17,10 @@ from basismodels.errors import ModelError
 from basismodels.inference.mle import at_bound, fit_problem, is_plain_ou
 from basismodels.inference.starts import bounds, scales
 from basismodels.inference.tasks import packed
-from basismodels.inference.warm import Warm, curvature, places, regular, warm_fit, window_layout
+from basismodels.inference.warm import Warm, curvature, warm_fit, window_layout
 from basismodels.likelihood import assemble, hamilton_fit, hamilton_ou, ou_rolling
 from basismodels.likelihood.assemble import Layout
+from basismodels.likelihood.hamilton_layout import places, regular
 from basismodels.problem import Problem
 
 Array = NDArray[np.float64]
