@@ -54,6 +54,7 @@ _HOMES = {
     "estimands.carry": ("carry",),
     "estimands.forecast": ("forecast",),
     "scoring.table": ("compare",),
+    "scoring.calibration": ("sbc", "SBC"),
     "scoring.rolling_origin": ("rolling_origin",),
     "scoring.tests": ("dm_test", "gw_test"),
     "scoring.confidence_set": ("confidence_set",),
@@ -62,6 +63,7 @@ _HOMES = {
     "scoring.residuals": ("residuals",),
     "scoring.sampling": ("sampling_check",),
     "report.html": ("write_report",),
+    "report.citations": ("cite",),
     "errors": ("BasismodelsError", "DataError", "ModelError", "StoreError"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -128,9 +130,12 @@ if TYPE_CHECKING:
     from basismodels.presets import preset as preset
     from basismodels.quality import Quality as Quality
     from basismodels.quality import check as check
+    from basismodels.report.citations import cite as cite
     from basismodels.report.html import write_report as write_report
     from basismodels.results import Estimate as Estimate
     from basismodels.results import Fit as Fit
+    from basismodels.scoring.calibration import SBC as SBC
+    from basismodels.scoring.calibration import sbc as sbc
     from basismodels.scoring.confidence_set import confidence_set as confidence_set
     from basismodels.scoring.leave_future_out import leave_future_out as leave_future_out
     from basismodels.scoring.residuals import residuals as residuals
