@@ -59,7 +59,7 @@ def test_the_regression_is_least_squares(noisy: bm.BasisSeries) -> None:
 
 
 def test_the_state_space_test_sees_an_effect_that_is_there(driven: bm.BasisSeries) -> None:
-    start = start_of(driven, "level", starts=2)
+    start = start_of(driven, starts=2)
     for controlled in (False, True):
         found = ratio_test(from_closes(driven, RULE), "level", controlled, start)
         assert found.p < 1e-4
@@ -68,7 +68,7 @@ def test_the_state_space_test_sees_an_effect_that_is_there(driven: bm.BasisSerie
 
 
 def test_the_state_space_test_is_not_fooled_by_noise(noisy: bm.BasisSeries) -> None:
-    found = ratio_test(from_closes(noisy, RULE), "level", False, start_of(noisy, "level", starts=2))
+    found = ratio_test(from_closes(noisy, RULE), "level", False, start_of(noisy, starts=2))
     assert found.p > 0.01
 
 

@@ -4,8 +4,9 @@ A market is walked by the minute for 120 days under Binance's rule and seen by t
 without an effect nothing moves with funding, so a test that rejects more than 5% of them credits a proxy.
 The two markets with an effect are the two-factor one with a pull of 0.05 bp an hour per bp of funding, and with a
 speed that doubles over two standard deviations of funding pressure; power there is at the nominal 5%.
-Regressions are made of every series, likelihood ratios of the level for the first `--states` of each market, of
-speed and transitions for every fourth of those. One seed a series, whatever the order; counts are written after every batch and a later run goes on from them.
+Regressions are made of every series, likelihood ratios of the level for the first `--states` of each
+market, of speed and transitions for every fourth of those. One seed a series, whatever the order; counts are
+written after every batch and a later run goes on from them.
 Columns of placebo.csv: market, kind (size or power), test, series, rejected, share, its 95% band
 (Clopper & Pearson 1934).
 """
@@ -100,7 +101,7 @@ def _ratios(data: bm.BasisSeries, market: Market, effects: tuple[str, ...]) -> d
     for effect in effects:
         if effect == "transitions" and market.model.regimes == 1:
             continue
-        null = _switching(closes, market.params) if effect == "transitions" else start
+        null = _switching(closes, market.params) if market.model.regimes > 1 else start
         for controlled in (False, True):
             name = f"{effect} state space{', controlled' if controlled else ''}"
             out[name] = ratio_test(closes, effect, controlled, null, fresh=0).p < 0.05

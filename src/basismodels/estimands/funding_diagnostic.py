@@ -24,7 +24,7 @@ from basismodels.series import BasisSeries
 ALL = ("level", "speed", "transitions")
 COLUMNS = ("effect", "test", "estimate", "se", "unit", "statistic", "p", "size", "p_calibrated", "power")
 _UNITS = {"level": "bps/h per bp", "speed": "1/h per bp"}
-_SLOPES = {"level": "bps per bp", "speed": "log 1/h per bp", "transitions": "log 1/h per unit"}
+_SLOPES = {"level": "bps per bp", "speed": "per bp", "transitions": "log 1/h per unit"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +77,16 @@ def funding_diagnostic(
     generator = np.random.default_rng(0 if rng is None else rng)
     sample = sample_of(made, own)
     closes = from_closes(made, own)
-    null = start_of(made, "level")
+    one, two = start_of(made), start_of(made, 2)
+    null = two if two.bic < one.bic else one
     simulated = behaviour(made, own, null, replications, generator, progress) if replications else None
     regressed = {
         (effect, test): estimate(sample, effect, sample.funding, test == "controlled")
         for effect in EFFECTS if effect in effects for test in ("naive", "controlled")
     }  # fmt: skip
     ratios = {
-        (effect, controlled): ratio_test(closes, effect, controlled, start)
+        (effect, controlled): ratio_test(closes, effect, controlled, two if effect == "transitions" else null)
         for effect in effects
-        for start in (null if effect != "transitions" else start_of(made, "transitions"),)
         for controlled in (False, True)
     }
     stated = simulated.stated if simulated else {}
@@ -96,6 +96,7 @@ def funding_diagnostic(
     )
     fakes = pd.concat([fakes, pd.DataFrame(_shifted_rows(made, own, ratios))], ignore_index=True)
     bends = _calibrated(kinks(made, own), simulated)
+    said.append(f"State-space tests of level and speed in {null.model!r}, the better by BIC of one regime and two.")
     verdicts, text = {}, [*said]
     for effect in effects:
         verdicts[effect], words = paragraph(Evidence(effect, frame, fakes, bends, stated.get(effect, "")))
@@ -153,10 +154,13 @@ def _shifted_rows(data: BasisSeries, rule: Rule, ratios: dict[tuple[str, bool], 
 
 def _stated_slope(effect: str, null: Fit, data: BasisSeries) -> float:
     """The stated effect as a slope of the state-space model."""
+    switching = null.model.regimes > 1
+    kappa = float(null.params["kappa[0]" if switching else "kappa"])
     if effect == "level":
-        return PULL / float(null.params["kappa"])
+        return PULL / kappa
     column = "funding_pressure" if effect == "speed" else "funding_utilisation"
-    return math.log(2.0) / (2.0 * float(np.nanstd(data.frame()[column])))
+    doubling = 1.0 / (2.0 * float(np.nanstd(data.frame()[column])))
+    return doubling * (kappa if effect == "speed" and switching else math.log(2.0))
 
 
 def _calibrated(bends: pd.DataFrame, simulated: Behaviour | None) -> pd.DataFrame:

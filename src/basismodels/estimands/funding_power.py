@@ -1,9 +1,9 @@
 """How the regressions behave on a market like the one at hand: without an effect of funding, and with a stated one.
 
-The market is the fitted null (reversion, slow level, noise) walked every minute under the rule, so that its
-rates average the premium as real ones do; nothing in it moves with funding. What a nominal 5% regression
-rejects there is its size; where the t at hand stands among those t is its calibrated p. With the stated effect
-put in, the share outside the central 95% of those t is its power.
+The market is the fitted null (reversion, slow level, noise, in one regime or two) walked every minute under
+the rule, so that its rates average the premium as real ones do; nothing in it moves with funding. What a
+nominal 5% regression rejects there is its size; where the t at hand stands among those t is its
+calibrated p. With the stated effect put in, the share outside the central 95% of those t is its power.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.estimands.funding_kink import kinks
 from basismodels.estimands.funding_regressions import EFFECTS, estimate, sample_of
 from basismodels.estimands.funding_states import link_of
 from basismodels.funding.mechanism import Rule
-from basismodels.inference.closed_loop import Machine, loop, machine_of, series_of
+from basismodels.inference.closed_loop import Machine, even_grid, loop, machine_of, series_of
 from basismodels.inference.loop_kernel import NAMES
 from basismodels.results import Fit
 from basismodels.series import BasisSeries
@@ -82,16 +81,17 @@ def statistics(data: BasisSeries, rule: Rule, which: tuple[str, ...] = EFFECTS) 
 def with_effect(machine: Machine, effect: str, data: BasisSeries) -> tuple[Machine, str]:
     """The machine with the stated effect, and the effect in words."""
     c = machine.coefficients
-    pressure = data.frame()["funding_pressure"].to_numpy(dtype=float)
+    kappa = np.exp(c.kappa[0]) if machine.kappa_log else c.kappa[0]
     if effect == "level":
         theta = c.theta.copy()
-        theta[NAMES.index("funding_gap"), 0] = PULL / math.exp(c.kappa[0, 0])
+        theta[NAMES.index("funding_gap")] = np.where(kappa > 0, PULL / np.maximum(kappa, 1e-6), 0.0)
         changed, said = c._replace(theta=theta), f"a pull of {-PULL:g} bp an hour per bp of funding per 8 h"
     else:
-        spread = float(np.nanstd(pressure)) or 1.0
-        kappa = c.kappa.copy()
-        kappa[NAMES.index("funding_pressure"), 0] = math.log(2.0) / (2.0 * spread)
-        changed, said = c._replace(kappa=kappa), f"a speed that doubles over {2 * spread:.3g} bps of funding pressure"
+        spread = float(np.nanstd(data.frame()["funding_pressure"])) or 1.0
+        faster = c.kappa.copy()
+        row = math.log(2.0) if machine.kappa_log else kappa
+        faster[NAMES.index("funding_pressure")] = row / (2.0 * spread)
+        changed, said = c._replace(kappa=faster), f"a speed that doubles over {2 * spread:.3g} bps of funding pressure"
     return Machine(machine.model, changed, machine.kappa_log, machine.drifts), said
 
 
@@ -99,7 +99,7 @@ def behaviour(
     data: BasisSeries, rule: Rule, null: Fit, replications: int, rng: np.random.Generator, progress: Progress | None
 ) -> Behaviour:
     """t of every regression over so many simulated markets, without an effect and with each stated one."""
-    grid = pd.date_range(data.time[0], data.time[-1], freq=pd.Series(data.time).diff().median())
+    grid = even_grid(data)
     link, machine = link_of(data, rule), machine_of(null)
     total, done = 3 * replications, 0
 

@@ -5,8 +5,8 @@ it measures the state beyond what the filter has seen, and would be credited wit
 knows nothing that the filter does not, and the test has its size wherever the model is right.
 
 Level: theta moves with funding. Speed: kappa does, while the volatilities may too, for otherwise a speed stands
-in for a variance. Transitions: the rates between two regimes do. Each as a likelihood ratio on one degree of
-freedom, without and with the premium of the same interval in the same place.
+in for a variance. Transitions: the rates between two regimes do. Each as a likelihood ratio, without and with the
+premium of the same interval in the same place; level and speed in the better of one regime and two.
 """
 
 from __future__ import annotations
@@ -83,48 +83,55 @@ def link_of(data: BasisSeries, rule: Rule) -> PremiumLink | None:
         return None
 
 
-def models(effect: str, funding: str, premium: str | None) -> tuple[Model, Model]:
-    """Model without and with funding, the premium in both where it is named."""
+def models(effect: str, funding: str, premium: str | None, regimes: int = 1) -> tuple[Model, Model]:
+    """Model without and with funding, the premium in both where it is named; transitions need two regimes."""
     base = "1" if premium is None else f"1 + {premium}"
     more = f"{base} + {funding}"
+    if effect == "transitions":
+        inner = OU() + SlowOU() + Noise()
+        return Switching(inner, transition=base), Switching(inner, transition=more)
     if effect == "level":
-        return OU(theta=base) + SlowOU() + Noise(), OU(theta=more) + SlowOU() + Noise()
-    if effect == "speed":
-        return OU(kappa=base, sigma=more) + SlowOU() + Noise(more), OU(more, sigma=more) + SlowOU() + Noise(more)
-    inner = OU() + SlowOU() + Noise()
-    return Switching(inner, transition=base), Switching(inner, transition=more)
+        pair = OU(theta=base) + SlowOU() + Noise(), OU(theta=more) + SlowOU() + Noise()
+    else:
+        pair = OU(base, sigma=more) + SlowOU() + Noise(more), OU(more, sigma=more) + SlowOU() + Noise(more)
+    return pair if regimes == 1 else (Switching(pair[0], regimes), Switching(pair[1], regimes))
 
 
 COLUMNS = {
-    "level": ("funding_gap", "premium_mean", "theta:funding_gap"),
-    "speed": ("funding_pressure", "premium_pressure", "kappa:funding_pressure"),
-    "transitions": ("funding_utilisation", "premium_pressure", "q[0->1]:funding_utilisation"),
+    "level": ("funding_gap", "premium_mean"),
+    "speed": ("funding_pressure", "premium_pressure"),
+    "transitions": ("funding_utilisation", "premium_pressure"),
 }
 
 
 def ratio_test(data: BasisSeries, effect: str, controlled: bool, start: Fit, fresh: int = 3) -> Tested:
-    """The likelihood-ratio test of one effect; `start`: a fit of the model without covariates.
+    """The likelihood-ratio test of one effect in a model of as many regimes as `start`, a fit without covariates.
 
     The null is searched from `start`; the full model from the null and, where a slope may have more than one
     local maximum, from both sides of zero. `fresh`: starts of its own for a model of one regime, 0 for none.
+    The slope reported is the first that was added, that of the calm regime.
     """
-    funding, premium, name = COLUMNS[effect]
-    small, large = models(effect, funding, premium if controlled else None)
+    funding, premium = COLUMNS[effect]
+    single = start.model.regimes == 1
+    small, large = models(effect, funding, premium if controlled else None, start.model.regimes)
     null = reached(small, data, start, {}) if repr(small) != repr(start.model) else start
-    unit = float(np.nanstd(data.frame()[funding])) or 1.0
-    begun = (0.0,) if effect == "level" else (0.0, 0.3, -0.3)
-    sides = [reached(large, data, null, {name: side / unit}) for side in begun]
-    if fresh and effect != "transitions":
+    if fresh and single:
         null = max(null, fit_model(small, data, starts=fresh), key=lambda f: f.llf)
+    added = [name for name in bind(large, data).spec.names if name not in null.names]
+    unit = float(np.nanstd(data.frame()[funding])) or 1.0
+    begun = (0.0,) if effect == "level" or not single else (0.0, 0.3, -0.3)
+    sides = [reached(large, data, null, dict.fromkeys(added, side / unit)) for side in begun]
+    if fresh and single:
         sides.append(fit_model(large, data, starts=fresh))
     full = max(sides, key=lambda f: f.llf)
     if full.llf > null.llf + 5.0:  # the null may have stopped on a lower hill
         again = reached(small, data, full, {})
         null = again if again.llf > null.llf else null
     ratio = max(2.0 * (full.llf - null.llf), 0.0)
-    i = full.names.index(name)
-    slopes = sum(n.endswith(f":{funding}") for n in full.names) - sum(n.endswith(f":{funding}") for n in null.names)
-    return Tested(name, float(full.params.iloc[i]), float(full.bse.iloc[i]), ratio, _tail(ratio, slopes), null, full)
+    i = full.names.index(added[0])
+    return Tested(
+        added[0], float(full.params.iloc[i]), float(full.bse.iloc[i]), ratio, _tail(ratio, len(added)), null, full
+    )
 
 
 def _tail(ratio: float, df: int) -> float:
@@ -136,14 +143,12 @@ def _tail(ratio: float, df: int) -> float:
 def reached(model: Model, data: BasisSeries, near: Fit, slopes: dict[str, float]) -> Fit:
     """The maximum reached from another model's estimate, coefficient by coefficient, new slopes as given or zero."""
     problem = bind(model, data, initial=near.problem.initial)
-    known = dict(zip(near.names, near.x, strict=True))
-    x = np.array([known.get(name, slopes.get(name, 0.0)) for name in problem.spec.names])
-    x = x + np.array([slopes.get(name, 0.0) if name in known else 0.0 for name in problem.spec.names])
-    begun = replace(near, problem=problem, x=x, cov=np.full((len(x), len(x)), np.nan), llf=-math.inf)
-    return refit_from(begun)
+    known = dict(zip(near.names, near.x, strict=True)) | slopes
+    x = np.array([known.get(name, 0.0) for name in problem.spec.names])
+    return refit_from(replace(near, problem=problem, x=x, cov=np.full((len(x), len(x)), np.nan), llf=-math.inf))
 
 
-def start_of(data: BasisSeries, effect: str, starts: int = 6) -> Fit:
-    """The fit without funding from which the tests of an effect begin."""
+def start_of(data: BasisSeries, regimes: int = 1, starts: int = 6) -> Fit:
+    """The fit of reversion, slow level and noise from which the tests begin, in one regime or two."""
     inner = OU() + SlowOU() + Noise()
-    return fit_model(Switching(inner) if effect == "transitions" else inner, data, starts=starts)
+    return fit_model(inner if regimes == 1 else Switching(inner, regimes), data, starts=starts)

@@ -18,6 +18,8 @@ _HOMES = {
     "funding.registry": ("rule", "custom", "eras", "venues"),
     "funding.covariates": ("attach", "rule_of", "COVARIATES", "Covariate"),
     "inference.closed_loop": ("simulate", "premium_link", "PremiumLink"),
+    "inference.closed_bootstrap": ("closed_bootstrap",),
+    "estimands.counterfactual": ("counterfactual",),
 }
 _HOME_OF = {name: f"basismodels.{home}" for home, names in _HOMES.items() for name in names}
 

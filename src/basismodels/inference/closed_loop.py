@@ -75,7 +75,7 @@ def simulate(
     Errors: ModelError for formulas with columns that no funding rule makes.
     """
     machine = machine_of(model, params)
-    grid = _grid(times if times is not None else model.data if isinstance(model, Fit) else None)
+    grid = even_grid(times if times is not None else model.data if isinstance(model, Fit) else None)
     found = loop(machine, rule, grid, np.random.default_rng(rng), link)
     return series_of(machine, rule, grid, found)
 
@@ -148,7 +148,8 @@ def _coefficients(
     )  # fmt: skip
 
 
-def _grid(times: pd.DatetimeIndex | BasisSeries | None) -> pd.DatetimeIndex:
+def even_grid(times: pd.DatetimeIndex | BasisSeries | None) -> pd.DatetimeIndex:
+    """Evenly spaced closes from the first to the last, at the median step."""
     if times is None:
         raise ModelError("times are needed", remedy='pd.date_range("2024-01-01", periods=8784, freq="h", tz="UTC")')
     index = times.time if isinstance(times, BasisSeries) else pd.DatetimeIndex(times)

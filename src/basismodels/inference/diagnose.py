@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels.funding.covariates import COVARIATES
 from basismodels.likelihood import assemble
 from basismodels.params import INTERCEPT
 from basismodels.problem import Problem
@@ -26,6 +27,7 @@ def diagnose(
         *_search(problem, optima),
         *_speeds(problem, x),
         *_regimes(problem, x),
+        *_path(problem),
         *[Diagnostic("data", text) for text in (*problem.notes, *problem.data.warnings)],
     ]
     if not problem.engine.exact:
@@ -33,6 +35,16 @@ def diagnose(
         found.append(Diagnostic("kim", text))
     del information
     return sorted(found, key=lambda d: not d.fatal)
+
+
+def _path(problem: Problem) -> list[Diagnostic]:
+    """Covariates that follow from the path of the basis, which simulations on this design hold fixed."""
+    columns = {c for made in problem.designs.values() for c in made.columns}
+    own = sorted(c for c in columns if c in COVARIATES and COVARIATES[c].from_path)
+    if not own:
+        return []
+    text = f"{', '.join(own)} follow from the path of the basis; bootstrap, inversion, simulation and forecast hold"
+    return [Diagnostic("path", f"{text} them as observed, bm.funding.closed_bootstrap computes them anew")]
 
 
 def _information(problem: Problem, cov: Array, x: Array, box: Array) -> list[Diagnostic]:
