@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py notebooks/[0-9]*.md))
 STUDIES   := $(filter-out %_study.py,$(sort $(wildcard tests/slow/*.py)))
 
-.PHONY: help run test check lint slow bench rolling-origin tables notebooks docs paper-check events coverage paper
+.PHONY: help run test check lint slow bench rolling-origin rules-table placebo funding counterfactual tables notebooks docs paper-check events coverage paper
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -41,6 +41,18 @@ bench: $(INSTALLED)-test,bench ## speed against other packages, into benchmarks/
 
 rolling-origin: $(INSTALLED)-core ## forecasts of BTC and ETH scored from a rolling origin, into benchmarks/results (20 min)
 	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/rolling_origin.py
+
+rules-table: $(INSTALLED)-core ## settled rates of 53 symbols against the rules, into benchmarks/results/funding_rules.csv
+	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/funding_rules.py
+
+funding: $(INSTALLED)-core ## driver or proxy, and speed over funding, for BTC, ETH and XRP, into benchmarks/results (15 min)
+	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/funding.py --again
+
+counterfactual: $(INSTALLED)-core ## simulated funding against real, and other rules, into benchmarks/results
+	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/closed_loop.py
+
+placebo: $(INSTALLED)-core ## sizes of the tests of funding where it does nothing, into tests/slow/placebo.csv; resumes
+	$(BIN)/python -P tests/slow/placebo.py
 
 tables: $(INSTALLED)-core ## the README's tables, from the committed results
 	$(BIN)/python benchmarks/readme.py

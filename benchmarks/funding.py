@@ -71,33 +71,39 @@ def _shown(own: pd.DataFrame, test: str) -> str:
 
 
 def curve(symbol: str, data: bm.BasisSeries) -> pd.DataFrame:
-    """kappa over funding pressure where the volatilities may move with it too, with reversion, slow level and noise."""
-    large = models("speed", "funding_pressure", None)[1]
-    fit = max(bm.fit(large, data, starts=4), reached(large, data, start_of(data), {}), key=lambda f: f.llf)
+    """kappa over funding pressure in each of two regimes whose volatilities may move with it too."""
+    large = models("speed", "funding_pressure", None, regimes=2)[1]
+    fit = reached(large, data, start_of(data, 2), {})
     top = float(np.nanquantile(data.frame()["funding_pressure"], 0.99))
     frame = bm.speed_curve(fit, "funding_pressure", np.linspace(0.0, top, POINTS))
     return frame.reset_index().assign(symbol=symbol)
 
 
 def draw(table: pd.DataFrame, target: Path) -> None:
-    """The picture of every symbol's curve."""
-    from basismodels.report import figures
+    """The picture of every symbol's curve, a panel a regime."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    lines = {}
-    for symbol, part in table.groupby("symbol", sort=False):
-        lines[str(symbol)] = part.set_index("funding_pressure")
-    ax = figures.speed_curve(lines, unit="bps per 8 h from the interest")
-    target.parent.mkdir(exist_ok=True)
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    figure.savefig(target, dpi=160, facecolor="white")
+    from basismodels.report import canvas, figures
+
+    with canvas.look():
+        figure = Figure(figsize=(9.0, 3.4), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(1, 2)
+        for regime, (ax, name) in enumerate(zip(panels, ("calm", "volatile"), strict=True)):
+            own = table[table["regime"] == regime]
+            lines = {str(s): part.set_index("funding_pressure") for s, part in own.groupby("symbol", sort=False)}
+            figures.speed_curve(lines, ax, unit="bps per 8 h from the interest")
+            ax.axhline(0.0, color=canvas.FAINT, linewidth=0.5)
+            ax.set_title(f"Speed of reversion, 1/h, {name} regime, with its 95% band", loc="left")
+        target.parent.mkdir(exist_ok=True)
+        figure.savefig(target, dpi=160, facecolor="white")
 
 
 def _append(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     path = RESULTS / f"{name}.csv"
-    known = pd.read_csv(path, dtype=str) if path.exists() else pd.DataFrame()
-    if len(known):
-        known = known[~known["symbol"].isin(rows["symbol"])]
+    known = pd.read_csv(path, dtype=str) if path.exists() else pd.DataFrame({"symbol": []})
+    known = known[~known["symbol"].isin(rows["symbol"])]
     out = pd.concat([known, rows.astype(str)], ignore_index=True)
     out["_order"] = out["symbol"].map({s: i for i, s in enumerate(SYMBOLS)})
     out = out.sort_values("_order", kind="stable").drop(columns="_order")

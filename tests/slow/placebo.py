@@ -3,12 +3,13 @@
 A market is walked by the minute for 120 days under Binance's rule and seen by the hour. In the markets
 without an effect nothing moves with funding, so a test that rejects more than 5% of them credits a proxy.
 The two markets with an effect are the two-factor one with a pull of 0.05 bp an hour per bp of funding, and with a
-speed that doubles over two standard deviations of funding pressure; power there is at the nominal 5%.
+speed that doubles over two bps of funding pressure; power there is at the nominal 5%.
 Regressions are made of every series, likelihood ratios of the level for the first `--states` of each
 market, of speed and transitions for every fourth of those. One seed a series, whatever the order; counts are
 written after every batch and a later run goes on from them.
-Columns of placebo.csv: market, kind (size or power), test, series, rejected, share, its 95% band
-(Clopper & Pearson 1934).
+
+placebo.csv: market, kind (size or power), test, series, rejected, share, its 95% band (Clopper & Pearson 1934);
+placebo_table.csv: the same, a market a row.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from basismodels.model import Model, as_model
 from basismodels.problem import bind
 
 RESULTS = Path(__file__).resolve().parent / "placebo.csv"
+TABLE = RESULTS.with_name("placebo_table.csv")
 COLUMNS = ("market", "kind", "test", "series", "rejected", "share", "band_low", "band_high")
 RULE = bm.funding.rule("binance", "BTCUSDT", at="2024-01-01")
 HOURS = pd.date_range("2024-01-01 01:00", periods=24 * 120, freq="h", tz="UTC")
@@ -139,6 +141,20 @@ def save(counts: Counts) -> None:
             low, high = band(k, n)
             rows.writerow([market, kinds[market], test, n, k, f"{k / n:.4f}", f"{low:.4f}", f"{high:.4f}"])
     os.replace(temporary, RESULTS)
+    _summary(counts)
+
+
+def _summary(counts: Counts) -> None:
+    """The same counts, a market a row: share that rejects, and of how many series."""
+    tests = [t for t in dict.fromkeys(test for _, test in counts) if not t.startswith("kink no")]
+    with TABLE.open("w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["market", "kind", *tests])
+        for name, market in markets().items():
+            cells = [counts.get((name, test)) for test in tests]
+            rows.writerow(
+                [name, market.kind, *(f"{k / n:.1%} of {n}" if n else "-" for n, k in (c or (0, 0) for c in cells))]
+            )
 
 
 def band(k: int, n: int) -> tuple[float, float]:
