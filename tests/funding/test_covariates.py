@@ -64,6 +64,10 @@ def test_the_clock(day: pd.DataFrame) -> None:
     assert [at(day, h, "settled_just_now") for h in ("07:00", "08:00", "09:00", "16:00")] == [0, 1, 0, 1]
 
 
+def test_what_was_paid_stands_at_the_close_of_its_stamp_alone(day: pd.DataFrame) -> None:
+    assert [at(day, h, "funding_paid") for h in ("07:00", "08:00", "09:00", "16:00")] == pytest.approx([0, 1, 0, -5])
+
+
 def test_outside_the_band_of_ten_points_and_the_damper(day: pd.DataFrame) -> None:
     assert [at(day, h, "outside_band") for h in ("15:00", "16:00", "17:00")] == [0.0, 1.0, 1.0]
 

@@ -49,6 +49,9 @@ COVARIATES = {
     "hours_to_settlement": Covariate("h", False, "hours from the close to the next settlement"),
     "settled_just_now": Covariate("", False, "1 where a settlement lies within the bar that closes here"),
     "outside_band": Covariate("", True, "1 where the basis is further from the interest than 10 bps and the damper"),
+    "funding_paid": Covariate(
+        "bps", True, "rate paid within the bar that closes here, 0 where none: the ex-funding jump"
+    ),
 }
 
 
@@ -148,6 +151,7 @@ def _columns(data: BasisSeries, rule: Rule, settled: Settled, premium: Array, ba
     columns |= _controls(rule, _filled(_at(settled.premium, chosen, known)), _at(settled.hours, chosen, known))
     columns |= _clock(time, settled, last)
     columns["outside_band"] = _outside(rule, premium, band)
+    columns["funding_paid"] = columns["settled_just_now"] * 1e4 * settled.rate[np.maximum(last, 0)]
     return pd.DataFrame(columns, index=time)
 
 

@@ -91,6 +91,7 @@ def _fill(z, t, last, due, premium, now, to_next, just):  # type: ignore[no-unty
     z[10] = abs(premium - t.interest)
     z[11], z[12] = to_next, just
     z[13] = 1.0 if abs(now - t.interest) > t.band + t.damper else 0.0
+    z[14] = 1e4 * last * just if t.timing != 2 else 0.0
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
