@@ -73,12 +73,11 @@ coverage: $(INSTALLED)-test ## coverage of every interval, into tests/slow/cover
 docs: $(INSTALLED)-docs ## the documentation, into build/docs; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 
-paper: $(INSTALLED)-paper ## the paper: its tables, then build/paper.pdf
-	@mkdir -p build
+paper: $(INSTALLED)-paper ## the paper and the article: numbers, tables, figures, then build/paper.pdf and build/article.pdf
 	$(BIN)/python paper/build.py
-	$(BIN)/python -c "import pypandoc; pypandoc.convert_file('paper/paper.md', 'typst', outputfile='build/paper.typ', \
-	  extra_args=['--standalone', '--citeproc', '--resource-path=paper'])"
-	$(BIN)/python -c "import typst; typst.compile('build/paper.typ', output='build/paper.pdf', root='.')"
+
+paper-check: $(INSTALLED)-paper ## fails where a number, a key, a heading or the length of the papers is off
+	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python paper/build.py --check
 
 $(INSTALLED)-%: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable "$(if $(filter core,$*),.,.[$*])"

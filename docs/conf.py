@@ -20,7 +20,7 @@ copyright = "The basismodels developers, MIT licence"
 version = release = basismodels.__version__
 
 extensions = [
-    "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc", "myst_nb",
+    "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "myst_nb",
 ]  # fmt: skip
 exclude_patterns = ["conf.py", "_build", "**.ipynb_checkpoints", "README.md"]
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
@@ -40,6 +40,8 @@ numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = False
 python_use_unqualified_type_names = True
 
+html_math_renderer = "mathml"
+html_sidebars = {"**": []}
 html_theme = "pydata_sphinx_theme"
 html_title = "basismodels"
 html_theme_options = {
@@ -88,6 +90,22 @@ def references() -> None:
 def _fields(entry: str) -> list[tuple[str, str]]:
     found = re.findall(r"(\w+)\s*=\s*\{((?:[^{}]|\{[^{}]*\})*)\}", entry)
     return [(key.lower(), re.sub(r"[{}]", "", value).replace(" and ", "; ").replace("\\", "")) for key, value in found]
+
+
+def setup(app):  # type: ignore[no-untyped-def]
+    """Formulas as MathML, which browsers draw without a script from elsewhere."""
+    from docutils import nodes
+    from latex2mathml.converter import convert
+
+    def written(display: str):  # type: ignore[no-untyped-def]
+        def visit(self, node):  # type: ignore[no-untyped-def]
+            tag = "div" if display == "block" else "span"
+            self.body.append(f'<{tag} class="math">{convert(node.astext(), display=display)}</{tag}>')
+            raise nodes.SkipNode
+
+        return visit
+
+    app.add_html_math_renderer("mathml", (written("inline"), None), (written("block"), None))
 
 
 notebooks()

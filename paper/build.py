@@ -1,93 +1,155 @@
-"""Fills the tables of paper.md with numbers made by the package, and checks the paper's form.
+"""Builds the paper and the article, or checks them.
 
-`python paper/build.py` writes paper/tables/*.csv and the tables between their markers;
-`python paper/build.py --check` changes nothing and fails on a wrong form. Real data are
-found through BASISMODELS_DATA (default ../shared/data); without them the committed tables stay.
+`python paper/build.py` fills the tables of paper.md from the committed results, writes the article with its numbers,
+tables and figures into build/, and makes both PDFs with pandoc and typst. `--check` changes nothing and fails where a
+table of paper.md differs from its results, a macro or a key is unknown or unused, a heading or the length is off, a
+number stands in the article's text as digits, or a result differs from the one recomputed from real data
+(BASISMODELS_DATA, default ../shared/data; without them that part is left out, and it says so).
 """
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from pathlib import Path
 
-import pandas as pd
+ROOT = Path(__file__).resolve().parent.parent
+HERE = ROOT / "paper"
+BUILD = ROOT / "build"
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
-import basismodels as bm
+from numbers_of import FOLDERS, numbers, table  # noqa: E402
+from readme import filled  # noqa: E402
 
-HERE = Path(__file__).resolve().parent
-DATA = Path(os.environ.get("BASISMODELS_DATA", HERE.parents[1] / "shared" / "data"))
-HEADINGS = (
-    "Summary", "Statement of need", "State of the field", "Software design", "Research impact statement",
-    "AI usage disclosure", "Acknowledgements", "References",
-)  # fmt: skip
-MODELS = ("ou", "ou-noise", "two-factor", "switching-ou", "switching-two-factor")
-
-
-def btc2024() -> pd.DataFrame:
-    """Log likelihood and half-lives of each model on hourly Binance BTC of 2024."""
-    data = bm.read(DATA / "binance_btcusdt_1h.parquet", start="2024-01-01", end="2024-12-31")
-    rows = []
-    for name in MODELS:
-        fit = bm.fit(bm.preset(name), data)
-        for part in bm.half_life(fit, method="wald"):
-            where = part.component if part.regime is None else f"{part.component}, regime {part.regime}"
-            rows.append(
-                {
-                    "model": name,
-                    "log likelihood": f"{fit.llf:.1f}",
-                    "component": where,
-                    "half-life (h)": f"{part.value:.3g}",
-                    "95% interval": f"{part.lower:.3g} to {part.upper:.3g}",
-                    "method": part.method,
-                }
-            )
-    return pd.DataFrame(rows)
+HEADINGS = {
+    "paper.md": (
+        "Summary", "Statement of need", "State of the field", "Software design", "Research impact statement",
+        "AI usage disclosure", "Acknowledgements", "References",
+    ),
+    "article.md": (
+        "Introduction", "Model", "Intervals that hold", "How fast", "Which model forecasts", "Failure", "Funding",
+        "Limits", "References",
+    ),
+}  # fmt: skip
+WORDS = {"paper.md": (750, 1750), "article.md": (900, 6000)}
+_LOOK = """#set text(size: 9.5pt)
+#set table(inset: (x: 4pt, y: 2.5pt))
+#show table: set text(size: 7pt)
+#show table: set par(justify: false)
+#show figure.where(kind: table): set block(breakable: true)
+#show figure.caption: set text(size: 8.5pt)
+"""
+_MACRO = re.compile(r"\{\{(\w+)\}\}")
+_TABLE = re.compile(r"<!-- table.*?<!-- /table -->", re.DOTALL)
 
 
-TABLES = {"btc2024": (btc2024, "Made by `python paper/build.py` from `binance_btcusdt_1h`, 2024.")}
+def expanded(text: str, values: dict[str, str]) -> str:
+    """The article with macros and tables in their places."""
+    made = filled(_MACRO.sub(lambda found: values[found[1]], text), FOLDERS)
+    return re.sub(r"<!-- /?table.*?-->\n", "", made)
 
 
-def markdown(frame: pd.DataFrame, caption: str) -> str:
-    """A table in pipes under its caption."""
-    head = "| " + " | ".join(frame.columns) + " |\n|" + "---|" * len(frame.columns)
-    body = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in frame.itertuples(index=False))
-    return f"{caption}\n\n{head}\n{body}"
+def body(text: str) -> str:
+    """What is prose: neither the head nor tables."""
+    return _TABLE.sub("", text.split("---", 2)[2])
 
 
-def filled(text: str, name: str, table: str) -> str:
-    """The text with one table between its markers."""
-    pattern = re.compile(rf"(<!-- table:{name} -->).*?(<!-- /table -->)", re.DOTALL)
-    return pattern.sub(lambda m: f"{m[1]}\n{table}\n{m[2]}", text)
+def faults(name: str, text: str) -> list[str]:
+    """What is wrong with the form: headings, length, keys absent from the bibliography."""
+    headings = set(re.findall(r"^# (.+)$", text, re.MULTILINE))
+    found = [f"{name}: no heading {heading!r}" for heading in HEADINGS[name] if heading not in headings]
+    words = len(re.findall(r"\b[\w'-]+\b", body(text)))
+    low, high = WORDS[name]
+    if not low <= words <= high:
+        found.append(f"{name}: {words} words; {low} to {high} are asked for")
+    return found + [f"{name}: @{key} is not in paper.bib" for key in sorted(cited(text) - known_keys())]
 
 
-def faults(text: str) -> list[str]:
-    """What is wrong with the form: headings, length, keys absent from the bibliography or unused."""
-    found = [f"no heading {h!r}" for h in HEADINGS if not re.search(rf"^# {re.escape(h)}$", text, re.MULTILINE)]
-    body = re.sub(r"<!-- table.*?<!-- /table -->", "", text.split("---", 2)[2], flags=re.DOTALL)
-    words = len(re.findall(r"\b[\w'-]+\b", body))
-    if not 750 <= words <= 1750:
-        found.append(f"{words} words; the format asks for 750 to 1750")
-    keys = set(re.findall(r"@([a-z]+\d{4})", text))
-    known = set(re.findall(r"^@\w+\{([^,]+),", (HERE / "paper.bib").read_text(), re.MULTILINE))
-    found += [f"@{key} is not in paper.bib" for key in sorted(keys - known)]
-    found += [f"{key} in paper.bib is not cited" for key in sorted(known - keys)]
+def cited(text: str) -> set[str]:
+    return set(re.findall(r"@([a-z]+\d{4})", text))
+
+
+def known_keys() -> set[str]:
+    return set(re.findall(r"^@\w+\{([^,]+),", (HERE / "paper.bib").read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def unused(texts: list[str]) -> list[str]:
+    keys = set().union(*map(cited, texts))
+    return [f"{key} in paper.bib is not cited" for key in sorted(known_keys() - keys)]
+
+
+def macro_faults(text: str, values: dict[str, str]) -> list[str]:
+    """Macros without a value, and decimal numbers or shares typed by hand in the article's prose."""
+    found = [f"article.md: no number {name!r}" for name in sorted(set(_MACRO.findall(text)) - set(values))]
+    prose = re.sub(r"\$[^$]*\$|\{\{\w+\}\}|\]\([^)]*\)(\{[^}]*\})?|(nominal )?9[05]% ?", "", body(text))
+    typed = re.findall(r"\d+\.\d+|\d+%", prose)
+    return found + [f"article.md: {number} is typed, not a macro" for number in typed]
+
+
+def stale(text: str) -> list[str]:
+    return [] if filled(text, FOLDERS) == text else ["paper.md: a table differs from its results; make paper"]
+
+
+def recomputed() -> list[str]:
+    """Fits of 2024 again, against the committed table of markets; Monte Carlo has no part in them."""
+    import markets
+
+    name = "Binance BTC, 2024"
+    if not (markets.DATA / f"{markets.MARKETS[name][0]}.parquet").exists():
+        print("real data are not there: no number was recomputed", file=sys.stderr)
+        return []
+    committed = table("markets").query("market == @name").set_index(["model", "component"])
+    found = []
+    for row in markets.market(name, "wald"):
+        was = committed.loc[(row["model"], row["component"])]
+        for column, tolerance in (("half_life", 0.02), ("loglik", 1e-4)):
+            if abs(float(row[column]) - was[column]) > tolerance * abs(was[column]):
+                found.append(f"{name}, {row['model']}, {row['component']}: {column} {was[column]} is {row[column]:.6g}")
     return found
 
 
+def check() -> list[str]:
+    """Every fault of paper and article."""
+    paper, article = ((HERE / name).read_text(encoding="utf-8") for name in HEADINGS)
+    found = [*faults("paper.md", paper), *faults("article.md", article), *unused([paper, article]), *stale(paper)]
+    return [*found, *macro_faults(article, numbers()), *recomputed()]
+
+
+def build() -> None:
+    """Tables, figures, the two texts and their PDFs."""
+    import figures
+
+    BUILD.mkdir(exist_ok=True)
+    paper = HERE / "paper.md"
+    paper.write_text(filled(paper.read_text(encoding="utf-8"), FOLDERS), encoding="utf-8")
+    figures.draw(BUILD / "figures")
+    article = expanded((HERE / "article.md").read_text(encoding="utf-8"), numbers())
+    (BUILD / "article.md").write_text(article, encoding="utf-8")
+    for name, source in (("paper", paper), ("article", BUILD / "article.md")):
+        printed(name, source)
+
+
+def printed(name: str, source: Path) -> None:
+    """One text as build/NAME.pdf."""
+    import pypandoc
+    import typst
+
+    made = pypandoc.convert_file(
+        str(source), "typst", extra_args=["--standalone", "--citeproc", f"--bibliography={HERE / 'paper.bib'}",
+        "-V", "fontsize=10pt", "-V", "margin-x=2.4cm", "-V", "margin-y=2.4cm"],
+    )  # fmt: skip
+    text = BUILD / f"{name}.typ"
+    text.write_text(made.replace("#show figure.where(", _LOOK + "#show figure.where(", 1), encoding="utf-8")
+    typst.compile(str(text), output=str(BUILD / f"{name}.pdf"), root=str(ROOT))
+
+
 def main() -> int:
-    """Build or check; returns the exit code."""
-    text = (HERE / "paper.md").read_text()
-    wrong = faults(text)
-    if "--check" not in sys.argv:
-        for name, (make, caption) in TABLES.items():
-            path = HERE / "tables" / f"{name}.csv"
-            if DATA.exists():
-                path.parent.mkdir(exist_ok=True)
-                make().to_csv(path, index=False)
-            text = filled(text, name, markdown(pd.read_csv(path, dtype=str), caption))
-        (HERE / "paper.md").write_text(text)
+    """Builds, or checks; returns the exit code."""
+    if "--check" in sys.argv:
+        wrong = check()
+    else:
+        build()
+        wrong = []
     for fault in wrong:
         print(fault, file=sys.stderr)
     return 1 if wrong else 0

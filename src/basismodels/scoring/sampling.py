@@ -53,7 +53,8 @@ def _rows(
     hours = float(pd.Timedelta(every) / pd.Timedelta("1h"))
     try:
         fit = fit_model(model, data, starts=starts, rng=rng)
-        found = half_life(fit, level=level, method="wald")
+        with np.errstate(over="ignore", invalid="ignore"):  # limits of a speed that is not determined
+            found = half_life(fit, level=level, method="wald")
     except (BasismodelsError, np.linalg.LinAlgError):
         return []
     return [
