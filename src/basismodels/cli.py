@@ -255,8 +255,9 @@ def fit_payload(fit: Fit, text: str, level: float, method: str | None = None) ->
     from basismodels.estimands.convergence import half_life
     from basismodels.inference.intervals import conf_int
 
-    limits = conf_int(fit, method=method, level=level)
-    total, *parts = half_life(fit, level=level, method=method)
+    with _progress("intervals") as tell:
+        limits = conf_int(fit, method=method, level=level, progress=tell)
+        total, *parts = half_life(fit, level=level, method=method, progress=tell)
     params = {
         name: {
             "estimate": float(fit.params[name]),

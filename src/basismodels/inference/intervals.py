@@ -35,8 +35,8 @@ def conf_int(
     """Intervals of every coefficient: columns lower, upper, method.
 
     "inversion" (default for one regime): speeds by test inversion, the rest by profile likelihood;
-    "wald" (default for several): symmetric on the free scale; "studentised": bootstrap refits, each
-    measured by its own standard error; "bootstrap": quantiles of bootstrap refits; "profile": profile
+    "studentised" (default for several): 199 bootstrap refits, each measured by its own standard error;
+    "wald": symmetric on the free scale; "bootstrap": quantiles of bootstrap refits; "profile": profile
     likelihood; "draws" (default where the fit carries draws): quantiles of bootstrap or posterior
     draws. `draws`: simulated series (inversion, studentised, bootstrap); `rng`: their seed.
     `attrs["monte_carlo"]`: Monte Carlo errors of limits made by inversion. Profile and Wald intervals
@@ -48,7 +48,8 @@ def conf_int(
     if chosen == "inversion":
         return _inverted(fit, level, draws, rng, progress)
     if chosen == "studentised":
-        return studentised_interval(fit, level, draws=draws, rng=rng, progress=progress).assign(method="studentised")
+        found = studentised_interval(fit, level, draws=draws, rng=rng, progress=progress)
+        return found.assign(method="studentised")
     if chosen == "bootstrap":
         return _from_draws(bootstrapped(fit, draws, rng, progress), level)
     if chosen == "wald":
@@ -95,11 +96,17 @@ def bootstrapped(fit: Fit, draws: int | None, rng: Seed, progress: Progress | No
 
 def method_of(fit: Fit, method: str | None) -> str:
     """The method asked for, or the fit's default; ModelError lists what there is."""
-    quick = "inversion" if fit.problem.layout.regimes == 1 else "wald"
-    chosen = method or ("draws" if fit.draws is not None else quick)
+    chosen = method or ("draws" if fit.draws is not None else _default(fit))
     if chosen not in METHODS:
         raise ModelError(f"no interval method {method!r}; there are {', '.join(METHODS)}")
     return chosen
+
+
+def _default(fit: Fit) -> str:
+    """Test inversion for one regime, the studentised bootstrap for several where there are standard errors at all."""
+    if fit.problem.layout.regimes == 1:
+        return "inversion"
+    return "studentised" if np.isfinite(np.diag(fit.cov)).any() else "wald"
 
 
 def checked_level(level: float) -> float:

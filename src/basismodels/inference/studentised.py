@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.engine import objective
 from basismodels.errors import ModelError
 from basismodels.inference.labels import matched
-from basismodels.inference.mle import covariance, descend, observed_information
+from basismodels.inference.mle import covariance, observed_information
 from basismodels.inference.simulate import simulate_path
-from basismodels.inference.starts import bounds, scales, steps
+from basismodels.inference.starts import bounds, scales
+from basismodels.inference.warm import curvature, warm_fit
 from basismodels.params import Spec
 from basismodels.problem import Problem
 from basismodels.results import Fit
@@ -136,8 +136,8 @@ def pivot(fit: Fit, box: Array, weights: Array, seed: np.random.SeedSequence) ->
 def refitted(fit: Fit, box: Array, weights: Array, seed: np.random.SeedSequence) -> tuple[Array, Array]:
     """Estimate less truth, and standard error, of one simulated refit, regimes matched to the fit's, (p,) each."""
     again = _simulated(fit.problem, fit.x, np.random.default_rng(seed))
-    goal = objective(again.engine, again.layout)
-    x = matched(fit.problem, descend(goal, fit.x, box, steps(fit.problem, fit.x), 400).x, weights)
+    inverse = curvature(fit.problem, fit.x, fit.cov)
+    x = matched(fit.problem, warm_fit(again, fit.x, box, inverse).x, weights)
     cov = covariance(observed_information(again, x), x, box)
     value, se = _scaled(fit.problem.spec, x, cov)
     return value - _scaled(fit.problem.spec, fit.x, fit.cov)[0], se
