@@ -32,7 +32,9 @@ def log_likelihood(kappa: Any, theta: Any, sigma: Any, rates: Any, y: Any, dt: f
         norm = pt.sum(joint)
         return joint / norm, value + top + pt.log(norm)
 
-    (_, values), _ = pytensor.scan(
-        step, sequences=[y[1:], y[:-1]], outputs_info=[law, pt.constant(0.0)], non_sequences=[p, phi, theta, sd]
-    )
-    return values[-1]
+    made = pytensor.scan(
+        step, sequences=[y[1:], y[:-1]], outputs_info=[law, pt.constant(0.0, dtype="float64")],
+        non_sequences=[p, phi, theta, sd],
+    )  # fmt: skip
+    outputs = made[0] if isinstance(made[0], list | tuple) else made  # later versions hand back no updates
+    return outputs[1][-1]

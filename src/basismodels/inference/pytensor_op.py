@@ -125,7 +125,7 @@ def _through_python(problem: Problem) -> Any:
     return loglik
 
 
-def shared(data: Sequence[Array], names: Sequence[str] = DATA) -> list[Any]:
+def shared(data: Sequence[Any], names: Sequence[str] = DATA) -> list[Any]:
     """The data of an operation as shared variables of the PyMC model in context; their types are kept as they are."""
     import pymc
 

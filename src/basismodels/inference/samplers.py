@@ -44,22 +44,30 @@ def compiled_by_nutpie(model: Any) -> Any:
 
 def run_nutpie(compiled: Any, run: Any, seed: int) -> Chains:
     """Draws of a compiled model."""
+    return chains_of(run_trace(compiled, run, seed))
+
+
+def run_trace(compiled: Any, run: Any, seed: int) -> Any:
+    """What nutpie hands back: an InferenceData or a DataTree."""
     import nutpie
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trace = nutpie.sample(
+        return nutpie.sample(
             compiled, draws=run.draws, tune=run.tune, chains=run.chains, cores=run.cores, seed=seed,
             progress_bar=run.progress, save_warmup=False, target_accept=run.target_accept,
         )  # fmt: skip
-    return chains_of(trace)
 
 
 def chains_of(trace: Any) -> Chains:
     """Free vectors and statistics from an InferenceData or a DataTree."""
+    return Chains(np.asarray(trace["posterior"]["free"].values), statistics(trace))
+
+
+def statistics(trace: Any) -> dict[str, Array]:
+    """The sampler's statistics by name (chains, draws)."""
     stats = trace["sample_stats"]
-    kept = {ours: np.asarray(stats[name].values) for name, ours in _STATS.items() if name in stats}
-    return Chains(np.asarray(trace["posterior"]["free"].values), kept)
+    return {ours: np.asarray(stats[name].values) for name, ours in _STATS.items() if name in stats}
 
 
 def by_pymc(model: Any, problem: Problem, natural: Array, run: Any, seed: int) -> Chains:
@@ -89,7 +97,7 @@ SAMPLERS: dict[str, Callable[[Any, Problem, Array, Any, int], Chains]] = {"nutpi
 
 
 def unconstrainer(model: Any, problem: Problem) -> Callable[[Array], Array]:
-    """Function of reported values (p,) to the space the sampler moves in; one outside its prior: to the prior's point."""
+    """Function of reported values (p,) to the space the sampler moves in; outside its prior: the prior's point."""
     import pytensor
     import pytensor.tensor as pt
 
@@ -116,14 +124,16 @@ class Mode(NamedTuple):
     root: Array
 
 
-def mode_of(compiled: Any, start: Array) -> Mode:
-    """Climbs from a point to the mode nearby, and takes the curvature there."""
+def mode_of(compiled: Any, start: Array, climb: bool = True) -> Mode:
+    """Climbs from a point to the mode nearby, unless told to stay, and takes the curvature there."""
     from scipy.optimize import minimize
 
     def negative(u: Array) -> tuple[float, Array]:
         value, gradient = density(compiled, u)
         return (-value, -gradient) if np.isfinite(value) else (1e300, np.zeros(len(u)))
 
+    if not climb:
+        return Mode(start, _root(compiled, start))
     found = minimize(negative, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "maxcor": 20})
     at = np.asarray(found.x) if np.isfinite(found.fun) and found.fun < 1e299 else start
     return Mode(at, _root(compiled, at))
