@@ -123,7 +123,7 @@ def _coefficient_limits(fit: Fit, name: str, made: _Making) -> tuple[float, floa
         return found.lower, found.upper, "inversion"
     if made.method == "profile":
         return (*profile_interval(fit, name, made.level), "profile")
-    if made.method in ("wald", "studentised"):
+    if made.method in ("wald", "sandwich", "studentised"):
         limits = conf_int(fit, made.method, made.level, **options)
         return float(limits["lower"][name]), float(limits["upper"][name]), made.method
     i, tail = fit.problem.spec.position(name), 0.5 * (1.0 - made.level)

@@ -15,10 +15,11 @@ from basismodels.inference.inversion import invert, speeds
 from basismodels.inference.mle import is_plain_ou
 from basismodels.inference.profile import profile_interval
 from basismodels.inference.profile_ou import plain_limits
+from basismodels.inference.sandwich import sandwich
 from basismodels.inference.studentised import studentised_interval
 from basismodels.results import Fit
 
-METHODS = ("inversion", "studentised", "bootstrap", "profile", "wald", "draws")
+METHODS = ("inversion", "studentised", "bootstrap", "profile", "wald", "sandwich", "draws")
 Progress = Callable[[int, int], None]
 Seed = np.random.Generator | int | None
 
@@ -36,7 +37,8 @@ def conf_int(
 
     "inversion" (default for one regime): speeds by test inversion, the rest by profile likelihood;
     "studentised" (default for several): 199 bootstrap refits, each measured by its own standard error;
-    "wald": symmetric on the free scale; "bootstrap": quantiles of bootstrap refits; "profile": profile
+    "wald": symmetric on the free scale; "sandwich": the same with errors by funding interval that do not
+    take the model at its word; "bootstrap": quantiles of bootstrap refits; "profile": profile
     likelihood; "draws" (default where the fit carries draws): quantiles of bootstrap or posterior
     draws. `draws`: simulated series (inversion, studentised, bootstrap); `rng`: their seed.
     `attrs["monte_carlo"]`: Monte Carlo errors of limits made by inversion. Profile and Wald intervals
@@ -54,6 +56,8 @@ def conf_int(
         return _from_draws(bootstrapped(fit, draws, rng, progress), level)
     if chosen == "wald":
         return fit.conf_int(level).assign(method="wald")
+    if chosen == "sandwich":
+        return sandwich(fit).conf_int(level).assign(method="sandwich")
     if chosen == "draws":
         return _from_draws(fit, level)
     return _profiled(fit, fit.names, level)
