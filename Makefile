@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py notebooks/[0-9]*.md))
 STUDIES   := $(filter-out %_study.py,$(sort $(wildcard tests/slow/*.py)))
 
-.PHONY: help run test check lint slow bench rolling-origin rules-table placebo funding counterfactual tables notebooks docs paper-check events coverage paper
+.PHONY: help run test check lint slow bench rolling-origin rules-table placebo funding counterfactual tables notebooks docs paper-check events coverage paper rolling fuzz sbom
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -53,6 +53,20 @@ counterfactual: $(INSTALLED)-core ## simulated funding against real, and other r
 
 placebo: $(INSTALLED)-core ## sizes of the tests of funding where it does nothing, into tests/slow/placebo.csv; resumes
 	$(BIN)/python -P tests/slow/placebo.py
+
+rolling: $(INSTALLED)-test ## rolling windows and bootstrap against statsmodels, into benchmarks/results
+	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/rolling.py
+	$(BIN)/python benchmarks/watch.py
+
+fuzz: $(INSTALLED)-test ## 10,000 odd files and arguments: only the package's own errors come out
+	$(BIN)/python -P tests/fuzz/fuzzer.py --count 10000
+
+sbom: $(INSTALLED)-core ## what an installation consists of, into build/sbom.json (CycloneDX)
+	@mkdir -p build
+	$(PYTHON) -m venv $(VENV)-sbom
+	$(VENV)-sbom/bin/python -m pip install --quiet "cyclonedx-bom>=5"
+	$(VENV)-sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	  --of JSON -o build/sbom.json $(BIN)/python
 
 tables: $(INSTALLED)-core ## the README's tables, from the committed results
 	$(BIN)/python benchmarks/readme.py

@@ -73,7 +73,8 @@ def _framed(covariates: Any, time: Any) -> pd.DataFrame:
         covariates = covariates.to_frame()
     if isinstance(covariates, pd.DataFrame) and isinstance(covariates.index, pd.DatetimeIndex):
         return covariates
-    return as_frame(covariates, None if time is None or "time" in covariates.columns else time)
+    named = getattr(covariates, "columns", ())
+    return as_frame(covariates, None if time is None or "time" in named else time)
 
 
 def with_time(funding: Any, time: Any) -> Any:

@@ -99,6 +99,8 @@ def check_units(perp: pd.Series[float], reference: pd.Series[float]) -> None:
 
 def _round_factor(ratio: float) -> float:
     """The power of ten nearest to the ratio where it is within a quarter of one, else the ratio."""
+    if not 0.0 < ratio < np.inf:
+        return ratio
     power = float(10.0 ** round(np.log10(ratio)))
     return power if abs(ratio / power - 1) < 0.25 else float(f"{ratio:.3g}")
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import numbers
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 _SHOWN = 3
 
@@ -28,7 +32,23 @@ class BasismodelsError(Exception):
             text += f" (first at {shown}{more})"
         if self.remedy:
             text += f". Remedy: {self.remedy}"
-        return text
+        return " ".join(text.split())
+
+
+def real(value: object, name: str, *, above: float = -math.inf, remedy: str = "") -> float:
+    """A finite number greater than `above`; ModelError for anything else."""
+    made = float(value) if isinstance(value, numbers.Real) and type(value) is not bool else math.nan
+    if math.isfinite(made) and made > above:
+        return made
+    wanted = "a positive number" if above == 0.0 else "a finite number"
+    raise ModelError(f"{name} must be {wanted}, got {value!r}", remedy=remedy)
+
+
+def file_path(value: object, name: str = "path") -> Path:
+    """A path from text or a path; ModelError for anything else."""
+    if isinstance(value, str | os.PathLike) and "\x00" not in os.fspath(value):
+        return Path(value)
+    raise ModelError(f"{name} must be the path of a file, got {value!r}")
 
 
 class DataError(BasismodelsError, ValueError):

@@ -39,7 +39,7 @@ _CONSTRUCTORS: dict[str, Callable[..., Any]] = {
 
 def preset(name: str) -> Model:
     """A registered model by name; ModelError lists them."""
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ModelError(f"no registered model {name!r}; there are {', '.join(PRESETS)}")
     return PRESETS[name]()
 
@@ -49,6 +49,8 @@ def parse_model(text: str) -> Model:
 
     The expression is read from its syntax tree against a white list; nothing is evaluated.
     """
+    if not isinstance(text, str):
+        raise ModelError(f"a model is written as text, got {text!r}", remedy=f"one of {', '.join(PRESETS)}")
     if text.strip() in PRESETS:
         return preset(text.strip())
     try:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.engine import Engine, choose
-from basismodels.errors import DataError, ModelError
+from basismodels.errors import DataError, ModelError, real
 from basismodels.funding.covariates import COVARIATES
 from basismodels.funding.guess import completed, used, without_constant
 from basismodels.likelihood.assemble import Layout
@@ -29,6 +29,7 @@ from basismodels.series import BasisSeries
 
 Array = NDArray[np.float64]
 _MOST_SPLITS = 20
+_LEAST_SPREAD = 1e-100
 _DEEPEST = 4
 
 
@@ -96,9 +97,9 @@ def bind(
     Errors: DataError for too few observations, ModelError for an absent column.
     """
     made = as_model(model)
-    if initial not in ("stationary", "conditional"):
+    if not isinstance(initial, str) or initial not in ("stationary", "conditional"):
         raise ModelError(f'initial must be "stationary" or "conditional", got {initial!r}')
-    if depth not in range(1, _DEEPEST + 1):
+    if not isinstance(depth, int) or depth not in range(1, _DEEPEST + 1):
         raise ModelError(f"depth must be a whole number from 1 to {_DEEPEST}, got {depth!r}")
     link: Link = kappa_link or ("log" if made.regimes == 1 else "identity")
     data, said = completed(data, (*made.formulas().values(), made.transition))
@@ -277,7 +278,7 @@ def numbering(
         own: Link = link if name == "kappa" else param.link
         width = model.regimes if param.by_regime else 1
         if not isinstance(formula, str):
-            free = _fixed(param, own, float(formula))
+            free = _fixed(param, own, real(formula, name, remedy=f'a formula such as {name}="1", or a number'))
             index[name] = np.full((1, width), numbers.constant(free), dtype=np.int64)
         else:
             over = index["kappa"][0] if name == "theta" and level_is_drift(model, link) else None
@@ -350,4 +351,6 @@ def _enough(layout: Layout, spec: Spec, model: Model) -> None:
         )
     if not layout.spread > 0:
         raise DataError(f"the basis is constant at {seen[0]:g} bps: there is nothing to fit")
+    if not _LEAST_SPREAD < layout.spread < 1.0 / _LEAST_SPREAD or not np.isfinite(seen.max() - seen.min()):
+        raise DataError(f"the basis has a spread of {layout.spread:g} bps; that cannot be", remedy="check its unit")
     del model

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from basismodels.errors import StoreError
+from basismodels.errors import StoreError, file_path
 from basismodels.presets import parse_model
 from basismodels.problem import bind
 from basismodels.results import Diagnostic, Fit
@@ -56,7 +56,7 @@ def save(fit: Fit, path: str | Path) -> Path:
 
 def load(path: str | Path) -> Fit:
     """Read a fit back; StoreError where the file is damaged, altered or of another schema."""
-    members = _members(Path(path))
+    members = _members(file_path(path))
     manifest = _manifest(members, path)
     data = _data(members, manifest)
     if data.fingerprint != manifest["fingerprint"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from basismodels.errors import ModelError
+from basismodels.errors import ModelError, real
 from basismodels.model import Component, Model, as_model
 
 MAX_REGIMES = 6
@@ -32,8 +32,12 @@ def Switching(
         raise ModelError(f"regimes must be a whole number from 2 to {MAX_REGIMES}, got {regimes!r}")
     if chain_start not in ("stationary", "free"):
         raise ModelError(f'chain_start must be "stationary" or "free", got {chain_start!r}')
-    if max_step is not None and not max_step > 0:
-        raise ModelError(f"max_step must be a positive number of hours, got {max_step!r}")
+    if max_step is not None:
+        real(max_step, "max_step", above=0.0, remedy="max_step=1.0, in hours")
+    if not isinstance(varies, str) and not (isinstance(varies, list | tuple) and all(isinstance(v, str) for v in varies)):
+        raise ModelError(f"varies must be names of parameters, got {varies!r}", remedy='varies=("kappa", "sigma")')
+    if not isinstance(transition, str):
+        raise ModelError(f"transition must be a formula, got {transition!r}", remedy='transition="1"')
     return replace(
         inner,
         regimes=regimes,

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.errors import ModelError
+from basismodels.errors import ModelError, real
 from basismodels.estimands.mixture import Law, Mixture, branches, merged, observed
 from basismodels.likelihood import assemble
 from basismodels.likelihood.kim import Steps
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
+_MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +69,9 @@ def forecast(fit: Fit, horizon: float = 24.0) -> Forecast:
     """
     layout = fit.problem.layout
     spacing = float(np.median(layout.dt[layout.row[1:]]))
-    count = int(np.ceil(horizon / spacing - 1e-9))
-    if not horizon > 0 or count < 1:
-        raise ModelError(f"horizon must be a positive number of hours, got {horizon!r}")
+    count = int(np.ceil(real(horizon, "horizon", above=0.0, remedy="horizon=24, in hours") / spacing - 1e-9))
+    if not 1 <= count <= _MOST_STEPS:
+        raise ModelError(f"a horizon of {horizon:g} h is {count:,} steps of {spacing:g} h, not 1 to {_MOST_STEPS:,}")
     step = _ahead(fit, spacing)
     found = fit.filtered
     law = Law(found.p[-1:], found.mean[-1:], found.var[-1:])

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.errors import ModelError
+from basismodels.errors import ModelError, real
 from basismodels.estimands.state import State, state_of
 from basismodels.likelihood import assemble, passage
 from basismodels.likelihood.transition import chain_step
@@ -94,11 +94,9 @@ def _level_grid(slow: Array) -> Array:
 
 
 def check_band(horizon: float, band: float) -> None:
-    """ModelError unless both are positive."""
-    if not horizon > 0:
-        raise ModelError(f"horizon must be a positive number of hours, got {horizon!r}")
-    if not band > 0:
-        raise ModelError(f"band must be a positive half-width in bps, got {band!r}")
+    """ModelError unless both are positive numbers: hours, and a half-width in bps."""
+    real(horizon, "horizon", above=0.0, remedy="horizon=24, in hours")
+    real(band, "band", above=0.0, remedy="band=10, the half-width in bps")
 
 
 def convergence_probability(fit: Fit, horizon: float = 8.0, band: float = 10.0, target: float = 0.0) -> pd.DataFrame:

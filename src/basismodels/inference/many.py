@@ -85,7 +85,9 @@ def fit_many(
     run goes on; `n_jobs`: workers, default all cores or what `joblib.parallel_config` says. Errors: ModelError.
     """
     made = as_model(model)
-    units = sorted(panel)
+    if not isinstance(panel, Mapping) or not all(isinstance(panel[unit], BasisSeries) for unit in panel):
+        raise DataError("a panel is a dict of BasisSeries by name", remedy="bm.read_panel(path)")
+    units = sorted(panel, key=str)
     if not units:
         raise DataError("the panel holds no series", remedy="bm.read_panel(path)")
     options = {"starts": starts, "initial": initial, "mask": mask, "depth": depth, "rng": rng}

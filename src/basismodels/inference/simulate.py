@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from basismodels._paths import Path as Path
 from basismodels._paths import simulate_path as simulate_path
 from basismodels._paths import walk as walk
-from basismodels.errors import ModelError
+from basismodels.errors import ModelError, real
 from basismodels.model import Component, Model
 from basismodels.problem import Problem, bind
 from basismodels.series import BasisSeries
@@ -45,6 +45,8 @@ def simulate(
 
 def free_vector(problem: Problem, params: Mapping[str, float] | pd.Series[float]) -> Array:
     """Free vector from values by name; ModelError where names are missing or unknown."""
+    if not isinstance(params, Mapping | pd.Series):
+        raise ModelError(f"params must be values by name, got {type(params).__name__}", remedy="fit.params")
     values = dict(params)
     missing = [name for name in problem.spec.names if name not in values]
     unknown = [str(name) for name in values if name not in problem.spec.names]
@@ -53,7 +55,7 @@ def free_vector(problem: Problem, params: Mapping[str, float] | pd.Series[float]
             f"the model takes {', '.join(problem.spec.names)}", rows=[*missing, *unknown],
             remedy="pass exactly these names, as in fit.params",
         )  # fmt: skip
-    return problem.spec.to_free(np.array([float(values[name]) for name in problem.spec.names]))
+    return problem.spec.to_free(np.array([real(values[name], name) for name in problem.spec.names]))
 
 
 def as_series(problem: Problem, path: Path, data: BasisSeries) -> BasisSeries:

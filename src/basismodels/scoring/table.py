@@ -51,6 +51,8 @@ def compare(
 
 
 def _same_data(fits: Mapping[str, Fit]) -> None:
+    if not isinstance(fits, Mapping) or not all(isinstance(fit, Fit) for fit in fits.values()):
+        raise ModelError("fits must be fits by name", remedy='bm.compare({"ou": fit})')
     prints = {name: fit.data.fingerprint for name, fit in fits.items()}
     if len(set(prints.values())) > 1:
         raise ModelError(

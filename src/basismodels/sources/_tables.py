@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from basismodels._coerce import TIME_NAMES
-from basismodels.errors import DataError
+from basismodels.errors import DataError, file_path
 
 _BLOCK = 1 << 20  # bytes of CSV held as text at a time
 _MAGIC = b"PAR1"
@@ -21,7 +21,7 @@ def load(path: str | Path, wanted: Collection[str]) -> tuple[pd.DataFrame, Mappi
 
     Raises DataError where the path is absent, a directory, empty, cut short or of no known form.
     """
-    file = _existing(Path(path).expanduser())
+    file = _existing(file_path(path).expanduser())
     with file.open("rb") as handle:
         parquet = handle.read(len(_MAGIC)) == _MAGIC
     if not parquet and file.suffix.lower() in {".parquet", ".pq"}:

@@ -13,7 +13,7 @@ from basismodels._coerce import TIME_NAMES, as_frame
 from basismodels.errors import DataError
 from basismodels.series import BasisSeries, Fact
 from basismodels.sources._tables import load
-from basismodels.sources.files import _FUNDING, _checked
+from basismodels.sources.files import _FUNDING, _checked, _columns_distinct
 
 UNIT_COLUMNS = ("unit", "venue", "exchange", "symbol")
 
@@ -67,6 +67,7 @@ def read_panel(
     where no unit can be used.
     """
     frame, origin = _table(source, perp, reference)
+    _columns_distinct(frame)
     names = [column for column in UNIT_COLUMNS if column in frame.columns]
     if not names:
         raise DataError(
@@ -96,6 +97,8 @@ def _table(source: Any, perp: str, reference: str | None) -> tuple[pd.DataFrame,
 
 def _units(frame: pd.DataFrame, names: list[str]) -> pd.Series[Any]:
     """Name of the unit of each row, its parts joined by a slash; DataError where a part is missing."""
+    if frame.empty:
+        raise DataError("no rows", remedy="write or download the data again")
     parts = frame["unit"].to_frame() if "unit" in names else frame[names]
     if parts.isna().any(axis=None):
         raise DataError("rows of no market", rows=list(frame.index[parts.isna().any(axis=1)][:3]))
