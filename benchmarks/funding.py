@@ -21,6 +21,7 @@ import pandas as pd
 import basismodels as bm
 from basismodels.estimands.funding_diagnostic import FundingDiagnostic, prepared
 from basismodels.estimands.funding_states import models, reached, start_of
+from basismodels.estimands.funding_verdict import STATES
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("BASISMODELS_DATA", ROOT.parent / "shared" / "data"))
@@ -42,16 +43,18 @@ def verdicts(symbol: str, found: FundingDiagnostic) -> list[dict[str, str]]:
     for effect, verdict in found.verdicts.items():
         own = found.frame[found.frame["effect"] == effect].set_index("test")
         fakes = found.placebos[found.placebos["effect"] == effect].set_index("placebo")
+        fake = fakes[fakes.index.str.startswith("state space")].iloc[0]
         rows.append(
             {
                 "symbol": symbol,
                 "effect": effect,
                 "naive t": _shown(own, "naive"),
                 "controlled t": _shown(own, "controlled"),
-                "state space LR": _shown(own, "state space"),
-                "with the premium held": _shown(own, "state space, controlled"),
-                "slope": f"{own.loc['state space, controlled', 'estimate']:.3g}",
-                "the same on a false clock": f"{fakes.loc['state space, shifted clock', 't']:.1f}",
+                "state space LR": _shown(own, STATES[0]),
+                "premium held": _shown(own, STATES[1]),
+                "and the false clock": _shown(own, STATES[2]),
+                "false clock instead": f"{fake['t']:.1f}",
+                "slopes": ", ".join(f"{own.loc[test, 'estimate']:.2g}" for test in STATES),
                 "verdict": verdict,
             }
         )
@@ -72,7 +75,7 @@ def _shown(own: pd.DataFrame, test: str) -> str:
 
 def curve(symbol: str, data: bm.BasisSeries) -> pd.DataFrame:
     """kappa over funding pressure in each of two regimes whose volatilities may move with it too."""
-    large = models("speed", "funding_pressure", None, regimes=2)[1]
+    large = models("speed", "funding_pressure", regimes=2)[1]
     fit = reached(large, data, start_of(data, 2), {})
     top = float(np.nanquantile(data.frame()["funding_pressure"], 0.99))
     frame = bm.speed_curve(fit, "funding_pressure", np.linspace(0.0, top, POINTS))

@@ -13,8 +13,8 @@ from basismodels.estimands.funding_diagnostic import prepared
 from basismodels.estimands.funding_kink import kinks
 from basismodels.estimands.funding_power import Behaviour, power_of_ratio
 from basismodels.estimands.funding_regressions import estimate, sample_of
-from basismodels.estimands.funding_states import from_closes, models, ratio_test, start_of
-from basismodels.estimands.funding_verdict import Evidence, paragraph, verdict_of
+from basismodels.estimands.funding_states import from_closes, models, ratio_test, start_of, with_false_clock
+from basismodels.estimands.funding_verdict import STATES, Evidence, paragraph, verdict_of
 
 RULE = bm.funding.rule("binance", "BTCUSDT", at="2024-01-01")
 HOURS = pd.date_range("2024-01-01 01:00", periods=2880, freq="h", tz="UTC")
@@ -60,15 +60,15 @@ def test_the_regression_is_least_squares(noisy: bm.BasisSeries) -> None:
 
 def test_the_state_space_test_sees_an_effect_that_is_there(driven: bm.BasisSeries) -> None:
     start = start_of(driven, starts=2)
-    for controlled in (False, True):
-        found = ratio_test(from_closes(driven, RULE), "level", controlled, start)
+    for held in ((), ("premium_mean",), ("premium_mean", "false_clock_funding_gap")):
+        found = ratio_test(with_false_clock(driven, RULE), "level", held, start)
         assert found.p < 1e-4
         assert found.estimate == pytest.approx(-0.9, abs=4 * found.se)
         assert found.full.llf >= found.null.llf
 
 
 def test_the_state_space_test_is_not_fooled_by_noise(noisy: bm.BasisSeries) -> None:
-    found = ratio_test(from_closes(noisy, RULE), "level", False, start_of(noisy, starts=2))
+    found = ratio_test(from_closes(noisy, RULE), "level", (), start_of(noisy, starts=2))
     assert found.p > 0.01
 
 
@@ -90,8 +90,8 @@ def test_rates_from_the_closes_know_nothing_but_the_closes(noisy: bm.BasisSeries
 
 @pytest.mark.parametrize("effect", ["level", "speed", "transitions"])
 def test_the_full_model_is_the_null_and_funding(effect: str) -> None:
-    for premium in (None, "premium_mean"):
-        small, large = models(effect, "funding_gap", premium)
+    for held in ((), ("premium_mean",)):
+        small, large = models(effect, "funding_gap", held)
         formulas = {**small.formulas(), "q": small.transition}
         added = {k for k, f in {**large.formulas(), "q": large.transition}.items() if f != formulas[k]}
         assert added == {{"level": "theta", "speed": "kappa", "transitions": "q"}[effect]}
@@ -127,41 +127,61 @@ def test_power_of_a_ratio_is_its_size_without_an_effect_and_one_far_out() -> Non
     assert math.isnan(power_of_ratio(1.0, math.nan))
 
 
-def evidence(effect: str, p: dict[str, float], shifted: float = 0.0) -> Evidence:
+def evidence(effect: str, p: dict[str, float], false: float = 0.0) -> Evidence:
     rows = [(effect, test, 0.1, 0.01, "u", 5.0, value, np.nan, np.nan, 0.5) for test, value in p.items()]
-    from basismodels.estimands.funding_diagnostic import COLUMNS
+    from basismodels.estimands.funding_diagnostic import TABLE
 
     fakes = pd.DataFrame(
-        [{"effect": effect, "placebo": "state space, shifted clock", "estimate": 0.1, "t": shifted, "p": 0.5}]
+        [
+            {
+                "effect": effect,
+                "placebo": "state space, false clock with the true one held",
+                "estimate": 0.1,
+                "t": false,
+                "p": 0.5,
+            }
+        ]
     )
-    return Evidence(effect, pd.DataFrame(rows, columns=list(COLUMNS)), fakes, pd.DataFrame(), "")
+    return Evidence(effect, pd.DataFrame(rows, columns=list(TABLE)), fakes, pd.DataFrame(), "")
 
 
-TESTS = ("naive", "controlled", "state space", "state space, controlled")
+TESTS = ("naive", "controlled", *STATES)
 
 
 @pytest.mark.parametrize(
-    ("p", "shifted", "verdict"),
+    ("p", "false", "verdict"),
     [
-        ((0.001, 0.5, 0.5, 0.5), 0.0, "proxy"),
-        ((0.5, 0.5, 0.5, 0.5), 0.0, "no relation"),
-        ((0.001, 0.001, 0.001, 0.001), 1.0, "driver"),
-        ((0.001, 0.001, 0.001, 0.001), 6.0, "undecided"),
-        ((0.001, 0.001, 0.5, 0.5), 0.0, "undecided"),
+        ((0.001, 0.5, 0.5, 0.5, 0.5), 0.0, "proxy"),
+        ((0.5, 0.5, 0.5, 0.5, 0.5), 0.0, "no relation"),
+        ((0.001, 0.001, 0.001, 0.001, 0.001), 1.0, "driver"),
+        ((0.001, 0.001, 0.001, 0.001, 0.001), 6.0, "undecided"),
+        ((0.001, 0.001, 0.001, 0.001, 0.5), 1.0, "proxy"),
+        ((0.001, 0.001, 0.5, 0.5, 0.5), 0.0, "undecided"),
     ],
 )
-def test_the_verdict(p: tuple[float, ...], shifted: float, verdict: str) -> None:
-    given = evidence("level", dict(zip(TESTS, p, strict=True)), shifted)
+def test_the_verdict(p: tuple[float, ...], false: float, verdict: str) -> None:
+    given = evidence("level", dict(zip(TESTS, p, strict=True)), false)
     assert verdict_of(given) == verdict
     assert verdict.upper() in paragraph(given)[1]
 
 
+def test_a_driver_has_one_sign() -> None:
+    given = evidence("level", dict.fromkeys(TESTS, 0.001), 1.0)
+    given.frame.loc[given.frame["test"] == STATES[1], "estimate"] = -0.1
+    assert verdict_of(given) == "undecided"
+
+
 @pytest.mark.parametrize(
     ("p", "verdict"),
-    [((0.01, 0.01), "predictor beyond the premium"), ((0.01, 0.5), "proxy"), ((0.5, 0.5), "no relation")],
+    [
+        ((0.01, 0.01, 0.01), "predictor beyond the premium"),
+        ((0.01, 0.01, 0.5), "proxy"),
+        ((0.01, 0.5, 0.5), "proxy"),
+        ((0.5, 0.5, 0.5), "no relation"),
+    ],
 )
-def test_the_verdict_on_transitions_never_claims_a_cause(p: tuple[float, float], verdict: str) -> None:
-    assert verdict_of(evidence("transitions", dict(zip(TESTS[2:], p, strict=True)))) == verdict
+def test_the_verdict_on_transitions_never_claims_a_cause(p: tuple[float, ...], verdict: str) -> None:
+    assert verdict_of(evidence("transitions", dict(zip(STATES, p, strict=True)))) == verdict
 
 
 def test_all_of_it_on_noise(noisy: bm.BasisSeries) -> None:

@@ -48,7 +48,7 @@ def test_one_seed_one_answer_and_every_test_answers(placebo: ModuleType) -> None
         "level controlled",
         "speed naive",
         "level state space",
-        "level state space, controlled",
+        "level state space, premium held",
     } <= set(one)
 
 

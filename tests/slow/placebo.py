@@ -30,7 +30,8 @@ from scipy.stats import beta
 import basismodels as bm
 from basismodels.estimands.funding_diagnostic import prepared
 from basismodels.estimands.funding_power import PULL, statistics
-from basismodels.estimands.funding_states import from_closes, ratio_test
+from basismodels.estimands.funding_states import COLUMNS, OTHER, ratio_test, with_false_clock
+from basismodels.estimands.funding_verdict import STATES
 from basismodels.inference.mle import fit as fit_model
 from basismodels.inference.profile import refit_from
 from basismodels.model import Model, as_model
@@ -38,7 +39,7 @@ from basismodels.problem import bind
 
 RESULTS = Path(__file__).resolve().parent / "placebo.csv"
 TABLE = RESULTS.with_name("placebo_table.csv")
-COLUMNS = ("market", "kind", "test", "series", "rejected", "share", "band_low", "band_high")
+HEADER = ("market", "kind", "test", "series", "rejected", "share", "band_low", "band_high")
 RULE = bm.funding.rule("binance", "BTCUSDT", at="2024-01-01")
 HOURS = pd.date_range("2024-01-01 01:00", periods=24 * 120, freq="h", tz="UTC")
 BATCH = 20
@@ -98,15 +99,15 @@ def rejections(market: Market, seed: np.random.SeedSequence, effects: tuple[str,
 
 
 def _ratios(data: bm.BasisSeries, market: Market, effects: tuple[str, ...]) -> dict[str, bool]:
-    two, closes, out = bm.OU() + bm.SlowOU() + bm.Noise(), from_closes(data, RULE), {}
+    two, closes, out = bm.OU() + bm.SlowOU() + bm.Noise(), with_false_clock(data, RULE), {}
     start = fit_model(two, closes, starts=2)
     for effect in effects:
         if effect == "transitions" and market.model.regimes == 1:
             continue
         null = _switching(closes, market.params) if market.model.regimes > 1 else start
-        for controlled in (False, True):
-            name = f"{effect} state space{', controlled' if controlled else ''}"
-            out[name] = ratio_test(closes, effect, controlled, null, fresh=0).p < 0.05
+        funding, premium = COLUMNS[effect]
+        for test, held in zip(STATES, ((), (premium,), (premium, OTHER + funding)), strict=True):
+            out[f"{effect} {test}"] = ratio_test(closes, effect, held, null, fresh=0).p < 0.05
     return out
 
 
@@ -136,7 +137,7 @@ def save(counts: Counts) -> None:
     temporary = RESULTS.with_suffix(".tmp")
     with temporary.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(COLUMNS)
+        rows.writerow(HEADER)
         for (market, test), (n, k) in counts.items():
             low, high = band(k, n)
             rows.writerow([market, kinds[market], test, n, k, f"{k / n:.4f}", f"{low:.4f}", f"{high:.4f}"])

@@ -13,8 +13,8 @@ from basismodels.errors import ModelError
 from basismodels.estimands.funding_kink import kinks
 from basismodels.estimands.funding_power import PULL, Behaviour, behaviour, power_of_ratio
 from basismodels.estimands.funding_regressions import EFFECTS, Estimated, estimate, placebos, sample_of
-from basismodels.estimands.funding_states import Tested, from_closes, ratio_test, start_of
-from basismodels.estimands.funding_verdict import Evidence, paragraph
+from basismodels.estimands.funding_states import COLUMNS, OTHER, Tested, ratio_test, start_of, with_false_clock
+from basismodels.estimands.funding_verdict import STATES, Evidence, paragraph
 from basismodels.funding.covariates import attach, rule_of
 from basismodels.funding.guess import guessed
 from basismodels.funding.mechanism import Rule
@@ -22,7 +22,7 @@ from basismodels.results import Fit
 from basismodels.series import BasisSeries
 
 ALL = ("level", "speed", "transitions")
-COLUMNS = ("effect", "test", "estimate", "se", "unit", "statistic", "p", "size", "p_calibrated", "power")
+TABLE = ("effect", "test", "estimate", "se", "unit", "statistic", "p", "size", "p_calibrated", "power")
 _UNITS = {"level": "bps/h per bp", "speed": "1/h per bp"}
 _SLOPES = {"level": "bps per bp", "speed": "per bp", "transitions": "log 1/h per unit"}
 
@@ -76,8 +76,8 @@ def funding_diagnostic(
     made, own, said = prepared(data, rule)
     generator = np.random.default_rng(0 if rng is None else rng)
     sample = sample_of(made, own)
-    closes = from_closes(made, own)
-    one, two = start_of(made), start_of(made, 2)
+    closes = with_false_clock(made, own)
+    one, two = start_of(closes), start_of(closes, 2)
     null = two if two.bic < one.bic else one
     simulated = behaviour(made, own, null, replications, generator, progress) if replications else None
     regressed = {
@@ -85,16 +85,16 @@ def funding_diagnostic(
         for effect in EFFECTS if effect in effects for test in ("naive", "controlled")
     }  # fmt: skip
     ratios = {
-        (effect, controlled): ratio_test(closes, effect, controlled, two if effect == "transitions" else null)
+        (effect, test): ratio_test(closes, effect, _held(effect, test), two if effect == "transitions" else null)
         for effect in effects
-        for controlled in (False, True)
+        for test in STATES
     }
     stated = simulated.stated if simulated else {}
-    frame = pd.DataFrame([*_regression_rows(regressed, simulated), *_ratio_rows(ratios, closes)], columns=list(COLUMNS))
+    frame = pd.DataFrame([*_regression_rows(regressed, simulated), *_ratio_rows(ratios, closes)], columns=list(TABLE))
     fakes = pd.DataFrame(
         [row for e in EFFECTS if e in effects for row in placebos(made, own, sample, e, generator, permutations)]
     )
-    fakes = pd.concat([fakes, pd.DataFrame(_shifted_rows(made, own, ratios))], ignore_index=True)
+    fakes = pd.concat([fakes, pd.DataFrame(_false_rows(closes, ratios))], ignore_index=True)
     bends = _calibrated(kinks(made, own), simulated)
     said.append(f"State-space tests of level and speed in {null.model!r}, the better by BIC of one regime and two.")
     verdicts, text = {}, [*said]
@@ -131,24 +131,30 @@ def _regression_rows(found: dict[tuple[str, str], Estimated], simulated: Behavio
     return rows
 
 
-def _ratio_rows(found: dict[tuple[str, bool], Tested], data: BasisSeries) -> list[tuple[object, ...]]:
+def _held(effect: str, test: str) -> tuple[str, ...]:
+    """Columns in both models of a state-space test."""
+    funding, premium = COLUMNS[effect]
+    return {STATES[0]: (), STATES[1]: (premium,), STATES[2]: (premium, OTHER + funding)}[test]
+
+
+def _ratio_rows(found: dict[tuple[str, str], Tested], data: BasisSeries) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
-    for (effect, controlled), one in found.items():
-        test = "state space, controlled" if controlled else "state space"
+    for (effect, test), one in found.items():
         power = power_of_ratio(_stated_slope(effect, one.null, data), one.se)
         rows.append((effect, test, one.estimate, one.se, _SLOPES[effect], one.ratio, one.p, math.nan, math.nan, power))
     return rows
 
 
-def _shifted_rows(data: BasisSeries, rule: Rule, ratios: dict[tuple[str, bool], Tested]) -> list[dict[str, object]]:
-    """The controlled likelihood ratios of a rate on a clock half an interval later."""
-    shifted, rows = from_closes(data, rule, shifted=True), []
-    note = "likelihood ratio, premium held fixed, of a rate by the same rule that nobody pays"
-    for (effect, controlled), one in ratios.items():
-        if not controlled:
-            found = ratio_test(shifted, effect, True, one.null, fresh=0)
-            row = {"effect": effect, "placebo": "state space, shifted clock", "estimate": found.estimate}
-            rows.append(row | {"t": found.ratio, "p": found.p, "note": note})
+def _false_rows(data: BasisSeries, ratios: dict[tuple[str, str], Tested]) -> list[dict[str, object]]:
+    """What a rate on the false clock adds once the premium and the true one are held fixed."""
+    rows = []
+    for (effect, test), one in ratios.items():
+        if test == STATES[1]:
+            funding, premium = COLUMNS[effect]
+            found = ratio_test(data, effect, (premium, funding), one.full, funding=OTHER + funding, fresh=0)
+            row = {"effect": effect, "placebo": "state space, false clock with the true one held"}
+            note = "likelihood ratio of a rate by the same rule that nobody pays"
+            rows.append(row | {"estimate": found.estimate, "t": found.ratio, "p": found.p, "note": note})
     return rows
 
 

@@ -6,12 +6,15 @@ knows nothing that the filter does not, and the test has its size wherever the m
 
 Level: theta moves with funding. Speed: kappa does, while the volatilities may too, for otherwise a speed stands
 in for a variance. Transitions: the rates between two regimes do. Each as a likelihood ratio, without and with the
-premium of the same interval in the same place; level and speed in the better of one regime and two.
+premium of the same interval in the same place, and then with a rate by the same rule on a clock that nobody pays
+by there too: whatever reversion bends like the rule bends on every clock, only what is paid bends on one.
+Level and speed are judged in the better of one regime and two.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -83,9 +86,9 @@ def link_of(data: BasisSeries, rule: Rule) -> PremiumLink | None:
         return None
 
 
-def models(effect: str, funding: str, premium: str | None, regimes: int = 1) -> tuple[Model, Model]:
-    """Model without and with funding, the premium in both where it is named; transitions need two regimes."""
-    base = "1" if premium is None else f"1 + {premium}"
+def models(effect: str, funding: str, held: Sequence[str] = (), regimes: int = 1) -> tuple[Model, Model]:
+    """Model without and with funding, the columns `held` in both; transitions need two regimes."""
+    base = " + ".join(("1", *held))
     more = f"{base} + {funding}"
     if effect == "transitions":
         inner = OU() + SlowOU() + Noise()
@@ -104,34 +107,57 @@ COLUMNS = {
 }
 
 
-def ratio_test(data: BasisSeries, effect: str, controlled: bool, start: Fit, fresh: int = 3) -> Tested:
-    """The likelihood-ratio test of one effect in a model of as many regimes as `start`, a fit without covariates.
+OTHER = "false_clock_"
 
-    The null is searched from `start`; the full model from the null and, where a slope may have more than one
-    local maximum, from both sides of zero. `fresh`: starts of its own for a model of one regime, 0 for none.
+
+def ratio_test(
+    data: BasisSeries, effect: str, held: Sequence[str], start: Fit, *, funding: str = "", fresh: int = 3
+) -> Tested:
+    """The likelihood-ratio test of one effect in a model of as many regimes as `start`, a fit with no more columns.
+
+    `held`: columns in both models; `funding`: the column tested, default the effect's own. The null is
+    searched from `start`; the full model from the null and, where a slope may have more than one local
+    maximum, from both sides of zero. `fresh`: starts of its own for a model of one regime, 0 for none.
     The slope reported is the first that was added, that of the calm regime.
     """
-    funding, premium = COLUMNS[effect]
+    name = funding or COLUMNS[effect][0]
     single = start.model.regimes == 1
-    small, large = models(effect, funding, premium if controlled else None, start.model.regimes)
+    small, large = models(effect, name, held, start.model.regimes)
     null = reached(small, data, start, {}) if repr(small) != repr(start.model) else start
     if fresh and single:
         null = max(null, fit_model(small, data, starts=fresh), key=lambda f: f.llf)
-    added = [name for name in bind(large, data).spec.names if name not in null.names]
-    unit = float(np.nanstd(data.frame()[funding])) or 1.0
+    added = [n for n in bind(large, data).spec.names if n not in null.names]
+    unit = float(np.nanstd(data.frame()[name])) or 1.0
     begun = (0.0,) if effect == "level" or not single else (0.0, 0.3, -0.3)
     sides = [reached(large, data, null, dict.fromkeys(added, side / unit)) for side in begun]
     if fresh and single:
         sides.append(fit_model(large, data, starts=fresh))
     full = max(sides, key=lambda f: f.llf)
-    if full.llf > null.llf + 5.0:  # the null may have stopped on a lower hill
-        again = reached(small, data, full, {})
-        null = again if again.llf > null.llf else null
+    null, full = _same_hill(data, small, large, null, full)
     ratio = max(2.0 * (full.llf - null.llf), 0.0)
     i = full.names.index(added[0])
     return Tested(
         added[0], float(full.params.iloc[i]), float(full.bse.iloc[i]), ratio, _tail(ratio, len(added)), null, full
     )
+
+
+def _same_hill(data: BasisSeries, small: Model, large: Model, null: Fit, full: Fit) -> tuple[Fit, Fit]:
+    """Both fits once more from each other, where one may have stopped on a lower hill than the other."""
+    if full.llf > null.llf + 5.0:
+        null = max(null, reached(small, data, full, {}), key=lambda f: f.llf)
+    if null.llf > full.llf - 1e-6:
+        full = max(full, reached(large, data, null, {}), key=lambda f: f.llf)
+    return null, full
+
+
+def with_false_clock(data: BasisSeries, rule: Rule) -> BasisSeries:
+    """`from_closes` with its columns on a clock half an interval later beside them, named `OTHER` + column."""
+    true, false = from_closes(data, rule), from_closes(data, rule, shifted=True)
+    columns = [funding for funding, _ in COLUMNS.values()]
+    beside = false.frame()[columns].add_prefix(OTHER)
+    known = beside.notna().all(axis=1).to_numpy()
+    joined = replace(true, covariates=true.covariates.join(beside))
+    return joined.cut(start=joined.time[int(np.argmax(known))])
 
 
 def _tail(ratio: float, df: int) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 _LEVEL = 0.05
+STATES = ("state space", "state space, premium held", "state space, premium and false clock held")
 _WHAT = {
     "level": "the level the basis reverts to",
     "speed": "the speed of reversion",
@@ -35,14 +36,18 @@ class Evidence:
         row = self.row(test)
         return row is not None and bool(p_of(row) < _LEVEL)
 
-    def fake_is_as_good(self) -> bool:
-        """Whether a clock that nobody pays by does at least as well as the true one in the state-space model."""
-        row = self.row("state space, controlled")
-        if row is None or self.placebos.empty:
-            return False
-        own = self.placebos[(self.placebos["effect"] == self.effect)]
-        shifted = own.loc[own["placebo"] == "state space, shifted clock", "t"]
-        return len(shifted) > 0 and bool(shifted.iloc[0] >= row["statistic"])
+    def signs_agree(self) -> bool:
+        """Whether the slope has one sign in every state-space test."""
+        rows = [row for test in STATES if (row := self.row(test)) is not None]
+        return len({float(row["estimate"]) > 0 for row in rows}) == 1
+
+    def only_on_its_clock(self) -> bool:
+        """Whether the true clock adds to the false one, and more than the false one adds to it."""
+        own = self.placebos[self.placebos["effect"] == self.effect] if len(self.placebos) else self.placebos
+        false = own.loc[own["placebo"].str.startswith("state space"), "t"] if len(own) else own
+        row = self.row(STATES[2])
+        less = not len(false) or (row is not None and bool(false.iloc[0] < row["statistic"]))
+        return self.rejects(STATES[2]) and less
 
 
 def p_of(row: pd.Series[float]) -> float:
@@ -53,34 +58,31 @@ def p_of(row: pd.Series[float]) -> float:
 def verdict_of(evidence: Evidence) -> str:
     """One word for an effect.
 
-    driver: both state-space tests and the controlled regression reject, and a clock nobody pays by does not do as
-    well. proxy: the naive regression rejects at its nominal 5% and none of those three does. no relation: not even
-    that one does. undecided: anything else.
+    driver: every state-space test and the controlled regression reject, with one sign, and the true clock adds more
+    to the false one than the other way round. proxy: the naive regression rejects at its nominal 5% and
+    none of the others does, or what they find is on the false clock as well. no relation: not even the naive one
+    rejects. undecided: anything else. Transitions have no regression, and no claim of a cause.
     """
-    state = evidence.rejects("state space, controlled")
+    free, held = (evidence.rejects(test) for test in STATES[:2])
+    clock = evidence.only_on_its_clock()
     if evidence.effect == "transitions":
-        return (
-            "predictor beyond the premium"
-            if state
-            else "no relation"
-            if not evidence.rejects("state space")
-            else "proxy"
-        )
-    naive, controlled = evidence.rejects("naive"), evidence.rejects("controlled")
-    if state and controlled and evidence.rejects("state space"):
-        return "undecided" if evidence.fake_is_as_good() else "driver"
-    if not state and not controlled and not evidence.rejects("state space"):
-        nominal = evidence.row("naive")
-        loud = nominal is not None and bool(nominal["p"] < _LEVEL)
-        return "proxy" if loud or naive else "no relation"
-    return "undecided"
+        if not held:
+            return "proxy" if free else "no relation"
+        return "predictor beyond the premium" if clock else "proxy"
+    controlled = evidence.rejects("controlled")
+    if not (free or held or controlled):
+        naive = evidence.row("naive")
+        return "proxy" if naive is not None and bool(naive["p"] < _LEVEL) else "no relation"
+    if free and held and controlled and clock and evidence.signs_agree():
+        return "driver"
+    return "proxy" if held and not evidence.rejects(STATES[2]) else "undecided"
 
 
 def paragraph(evidence: Evidence) -> tuple[str, str]:
     """The verdict, and the sentences it rests on."""
     verdict = verdict_of(evidence)
     lines = [f"Funding and {_WHAT[evidence.effect]}: {verdict.upper()}."]
-    for test in ("naive", "controlled", "state space", "state space, controlled"):
+    for test in ("naive", "controlled", *STATES):
         row = evidence.row(test)
         if row is not None:
             lines.append(_sentence(test, row))
@@ -95,9 +97,9 @@ def paragraph(evidence: Evidence) -> tuple[str, str]:
 
 _MEANING = {
     "driver": "Funding predicts beyond noise, slow level and the premium it averages, and only on its own clock.",
-    "proxy": "What funding predicts, the state and the premium predict without it.",
+    "proxy": "What funding predicts, the state, the premium or a rate that nobody pays predict without it.",
     "no relation": "Nothing was found; see the power for what could have been.",
-    "undecided": "The tests disagree, or a rate that nobody pays does as well: no claim either way.",
+    "undecided": "The tests disagree, in size or in sign: no claim either way.",
     "predictor beyond the premium": (
         "It predicts changes of regime beyond the premium; a likelihood cannot say that it causes them."
     ),
