@@ -37,7 +37,8 @@ class BasismodelsError(Exception):
 
 def real(value: object, name: str, *, above: float = -math.inf, remedy: str = "") -> float:
     """A finite number greater than `above`; ModelError for anything else."""
-    made = float(value) if isinstance(value, numbers.Real) and type(value) is not bool else math.nan
+    truth = isinstance(value, bool)
+    made = float(value) if isinstance(value, numbers.Real) and not truth else math.nan
     if math.isfinite(made) and made > above:
         return made
     wanted = "a positive number" if above == 0.0 else "a finite number"
