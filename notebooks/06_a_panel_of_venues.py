@@ -1,0 +1,109 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A panel of venues
+#
+# Markets that fail together are worth less than markets that fail apart. Speeds and rates of several
+# markets are drawn together, each leaning on the others as far as the data ask for it (partial pooling), and the
+# draws answer: how likely is it that at least k of them fail at once, and what does spreading a position buy?
+
+# %%
+import os
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+import basismodels as bm
+
+folder = Path(os.environ.get("BASISMODELS_DATA", "../../shared/data"))
+real = os.environ.get("BASISMODELS_NOTEBOOK", "example") == "real" and folder.exists()
+
+MODEL = bm.Switching(bm.OU(), regimes=2)
+if real:
+    files = {
+        "binance BTC": "binance_btcusdt_1h", "binance ETH": "binance_ethusdt_1h", "binance XRP": "binance_xrpusdt_1h",
+        "hyperliquid BTC": "hyperliquid_btc_1h", "hyperliquid ETH": "hyperliquid_eth_1h",
+    }  # fmt: skip
+    panel = {name: bm.read(folder / f"{f}.parquet", start="2024-11-01", end="2024-12-31") for name, f in files.items()}
+    for name, one in panel.items():  # rows of an outage are left out, so that no value is missing
+        panel[name] = bm.BasisSeries.from_basis(one.time[one.observed], one.basis[one.observed])
+    draws = {"draws": 400, "tune": 500, "chains": 2}
+else:
+    time = pd.date_range("2024-01-01", periods=220, freq="h", tz="UTC")
+    truth = {"kappa[1]": 0.05, "theta": 0.0, "sigma[0]": 0.6, "sigma[1]": 4.0, "q[0->1]": 0.02, "q[1->0]": 0.06}
+    speeds = {"venue A": 0.3, "venue B": 0.4, "venue C": 0.5}
+    panel = {}
+    for seed, (name, kappa) in enumerate(speeds.items()):
+        panel[name] = bm.simulate(MODEL, truth | {"kappa[0]": kappa}, time, rng=seed)
+    draws = {"draws": 150, "tune": 200, "chains": 2}
+print("real data" if real else "simulated data", "-", {name: one.n for name, one in panel.items()})
+
+# %% [markdown]
+# ## Each market alone, and all together
+
+# %%
+fitted = bm.sample_panel(MODEL, panel, rng=1, starts=3, **draws)
+shrinkage = fitted.shrinkage()
+shrinkage.round(3)
+
+# %%
+names = list(dict.fromkeys(shrinkage["name"]))
+fig, axes = plt.subplots(1, len(names), figsize=(2.6 * len(names), 2.8), layout="constrained")
+for ax, name in zip(axes, names, strict=True):
+    part = shrinkage[shrinkage["name"] == name]
+    for _, row in part.iterrows():
+        ax.plot([0, 1], [max(row["alone"], 1e-5), row["panel"]], marker="o", markersize=3, linewidth=0.9)
+    ax.set_yscale("log")
+    ax.set_xticks([0, 1], ["alone", "panel"])
+    ax.set_xlim(-0.3, 1.3)
+    ax.set_title(f"{name}, 1/h", loc="left")
+plt.show()
+
+# %% [markdown]
+# One line a market. Where lines run together, a market said little by itself and took most of its estimate from the
+# others; where they stay apart, each had enough to say.
+
+# %%
+rows = []
+for name, one in fitted.items():
+    total = bm.half_life(one)[0]
+    limits = {"lower": total.lower, "upper": total.upper}
+    rows.append({"market": name, "half-life (h)": total.value, **limits, "ok": one.ok})
+pd.DataFrame(rows).set_index("market").round(2)
+
+# %% [markdown]
+# ## Failing together
+
+# %%
+BAND, HORIZON = (10, 24) if real else (5, 8)
+joint = bm.joint_failure(fitted, horizon=HORIZON, band=BAND, draws=40, rng=1)
+fig, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
+for k in (1, 2, 3):
+    table = joint.at_least(k)
+    ax.plot(table.index, table["probability"], linewidth=0.9, label=f"at least {k}")
+ax.set_ylim(-0.02, 1.02)
+ax.set_title(f"Probability that at least k of {len(panel)} markets are failing, all data", loc="left")
+ax.legend(frameon=False, ncols=3)
+plt.show()
+
+# %%
+print(joint.effective())
+joint.spreading().round(3)
+
+# %% [markdown]
+# `effective` is the number of independent markets that would spread the risk as far as these do. If it is near one,
+# five venues are one venue; the table says what spreading a position over them buys, in numbers.
+#
+# A fault of one venue can be spread away. One that all venues share cannot, and a panel whose
+# span holds no common failure has nothing to learn it from.
