@@ -1,8 +1,8 @@
 """Fills the README's tables from committed results, so that no figure there is typed by hand.
 
 A table stands between `<!-- table:NAME -->` and `<!-- /table -->`; its figures are those of NAME.csv in
-benchmarks/results or tests/slow. `<!-- table:NAME columns=a,b where=c:x,d:y -->` keeps columns a and b of the
-rows with x in column c and y in column d; `!x` keeps the others.
+benchmarks/results, tests/slow or paper/tables. `<!-- table:NAME columns=a,b where=c:x,d:y -->` keeps columns a and b of
+the rows with x in column c and y in column d; `!x` keeps the others.
 `python benchmarks/readme.py` writes the README, with `--check` it only says whether it would change.
 """
 
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = (ROOT / "benchmarks" / "results", ROOT / "tests" / "slow")
+RESULTS = (ROOT / "benchmarks" / "results", ROOT / "tests" / "slow", ROOT / "paper" / "tables")
 
 _TABLE = re.compile(
     r"(?P<open><!-- table:(?P<name>[\w-]+)(?: columns=(?P<columns>\S+))?(?: where=(?P<where>\S+))? -->\n)"

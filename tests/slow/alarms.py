@@ -30,7 +30,7 @@ from scipy.stats import norm
 import basismodels as bm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from row_study import Row, rows_of
+from row_study import Row, publish, rows_of
 
 sys.path.pop(0)  # numba must not find the study of this folder that is called coverage
 
@@ -176,7 +176,7 @@ def main() -> int:
     warnings.simplefilter("ignore")
     makers = {name: partial(one, make) for name, make in SETTINGS.items()}
     rows_of(given.out, COLUMNS, makers, given.series, given.minutes)
-    print(summary(given.out).to_string(index=False))
+    publish(given.out, summary(given.out))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A study made of independent series, one row of a CSV file each: resumes where it stopped, seeds by name."""
+"""Studies made of independent series, one row of a CSV file each: they resume where they stopped."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 Row = dict[str, object]
 
@@ -47,6 +48,12 @@ def done(path: Path) -> set[tuple[str, str]]:
         text = text[: text.rfind("\n") + 1]
         path.write_text(text, encoding="utf-8")
     return {(row["setting"], row["series"]) for row in csv.DictReader(text.splitlines())}
+
+
+def publish(path: Path, table: pd.DataFrame) -> None:
+    """Prints a summary of the rows in `path`, and writes it beside them as NAME_summary.csv."""
+    table.to_csv(path.with_name(f"{path.stem}_summary.csv"), index=False, float_format="%.4g", lineterminator="\n")
+    print(table.to_string(index=False))
 
 
 def _append(path: Path, columns: Sequence[str], row: Row) -> None:
