@@ -5,7 +5,8 @@ default starts and judged against the simulation:
 
 - covered: share of hours at which the 95% band of the filtered probability holds the filter at the true
   parameters, failure regimes decided there by the same rule; covered_001: the same to within 0.001, since most hours
-  are far from any doubt and the filter says one in a million or one in ten million; covered_doubt: the same over hours at which that filter
+  are far from any doubt and the filter says one in a million or one in ten million;
+  covered_doubt: over hours at which that filter
   lies between 0.05 and 0.95, doubt of them;
 - brier, log_score: of the filtered probability against the true regime, and of the filter at the true parameters;
 - bins: hours by tenth of the probability, with the sum of the probabilities and of the outcomes there.
@@ -38,8 +39,8 @@ sys.path.pop(0)  # numba must not find the study of this folder that is called c
 OUT = Path(__file__).with_suffix(".csv")
 HOURS, BINS = 1000, 10
 COLUMNS = (
-    "setting", "series", "fitted", "draws", "covered", "covered_001", "doubt", "covered_doubt", "brier", "brier_true", "log_score",
-    "log_score_true", "hours", "sums", "hits",
+    "setting", "series", "fitted", "draws", "covered", "covered_001", "doubt", "covered_doubt", "brier", "brier_true",
+    "log_score", "log_score_true", "hours", "sums", "hits",
 )  # fmt: skip
 TIMES = pd.date_range("2024-01-01", periods=HOURS, freq="h", tz="UTC")
 VARIES = ("kappa", "theta", "sigma")
