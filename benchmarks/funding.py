@@ -48,12 +48,12 @@ def verdicts(symbol: str, found: FundingDiagnostic) -> list[dict[str, str]]:
             {
                 "symbol": symbol,
                 "effect": effect,
-                "naive t": _shown(own, "naive"),
-                "controlled t": _shown(own, "controlled"),
-                "state space LR": _shown(own, STATES[0]),
-                "premium held": _shown(own, STATES[1]),
-                "and the false clock": _shown(own, STATES[2]),
-                "false clock instead": f"{fake['t']:.1f}",
+                "naive_t": _shown(own, "naive"),
+                "controlled_t": _shown(own, "controlled"),
+                "state_space_LR": _shown(own, STATES[0]),
+                "premium_held": _shown(own, STATES[1]),
+                "and_the_false_clock": _shown(own, STATES[2]),
+                "false_clock_instead": f"{fake['t']:.1f}",
                 "slopes": ", ".join(f"{own.loc[test, 'estimate']:.2g}" for test in STATES),
                 "verdict": verdict,
             }

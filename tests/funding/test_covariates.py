@@ -186,6 +186,16 @@ class TestInModels:
         assert "theta:funding_gap" in fit.names
         assert any("funding_saturated does not move" in d.text for d in fit.diagnostics)
 
+    def test_a_flag_that_rises_once_tells_nothing_of_a_change_of_regime(self) -> None:
+        from basismodels.problem import bind
+
+        model = bm.Switching(bm.OU(theta="1 + funding_saturated"), transition="1 + funding_saturated")
+        for spells, kept in ((1, False), (3, True)):
+            rates = [3e-3 if i in (5, 12, 20)[:spells] else 5e-4 for i in range(30)]
+            problem = bind(model, bm.funding.attach(series(self.data.basis, rates), BINANCE))
+            assert ("q[0->1]:funding_saturated" in problem.spec.names) is kept
+            assert "theta:funding_saturated" in problem.spec.names
+
     def test_a_fit_under_a_rule_saves_and_loads(self, tmp_path) -> None:  # type: ignore[no-untyped-def]
         fit = bm.fit(bm.OU(theta="1 + funding_gap"), self.data)
         again = bm.load(bm.save(fit, tmp_path / "fit.bm"))

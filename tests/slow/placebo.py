@@ -150,7 +150,7 @@ def _summary(counts: Counts) -> None:
     tests = [t for t in dict.fromkeys(test for _, test in counts) if not t.startswith("kink no")]
     with TABLE.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["market", "kind", *tests])
+        rows.writerow(["market", "kind", *(t.replace(", ", " ").replace(" ", "_") for t in tests)])
         for name, market in markets().items():
             cells = [counts.get((name, test)) for test in tests]
             rows.writerow(

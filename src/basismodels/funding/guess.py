@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
 from basismodels.funding.covariates import COVARIATES, attach, rule_of
@@ -16,6 +17,8 @@ from basismodels.funding.registry import rule
 if TYPE_CHECKING:
     from basismodels.model import Design
     from basismodels.series import BasisSeries
+
+_FEW_SPELLS = 3
 
 
 def guessed(data: BasisSeries) -> tuple[Rule, str]:
@@ -56,14 +59,18 @@ def used(data: BasisSeries) -> tuple[str, ...]:
 
 
 def without_constant(designs: dict[str, Design], first: int) -> tuple[dict[str, Design], tuple[str, ...]]:
-    """Designs without columns of funding that do not move over the rows in use, and which those were."""
+    """Designs without columns of funding that cannot tell a slope over the rows in use, and which those were.
+
+    A column that never moves tells none, and a flag that rises fewer than three times none of a change of regime.
+    """
     out, notes = {}, []
     for name, made in designs.items():
-        still = {
-            column
-            for i, column in enumerate(made.columns)
-            if column in COVARIATES and not np.ptp(made.values[first:, i]) > 0
-        }
-        out[name] = made.without(still) if still and len(still) < len(made.columns) else made
-        notes += [f"{column} does not move over these data: {name} is without it" for column in sorted(still)]
+        mute = {c for i, c in enumerate(made.columns) if c in COVARIATES and _mute(made.values[first:, i], name == "q")}
+        out[name] = made.without(mute) if mute and len(mute) < len(made.columns) else made
+        notes += [f"{c} does not move, or too seldom, over these data: {name} is without it" for c in sorted(mute)]
     return out, tuple(notes)
+
+
+def _mute(values: NDArray[np.float64], transitions: bool) -> bool:
+    flag = bool(np.isin(values, (0.0, 1.0)).all())
+    return not np.ptp(values) > 0 or (transitions and flag and int((np.diff(values) > 0).sum()) < _FEW_SPELLS)
