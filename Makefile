@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py notebooks/[0-9]*.md))
 STUDIES   := $(filter-out %_study.py,$(sort $(wildcard tests/slow/*.py)))
 
-.PHONY: help run test check lint slow bench rolling-origin rules-table placebo funding counterfactual tables notebooks docs paper-check events coverage paper rolling fuzz sbom
+.PHONY: help run test check lint slow bench rolling-origin sampling posterior-intervals panel sbc rules-table placebo funding counterfactual tables notebooks docs paper-check events coverage paper rolling fuzz sbom
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -38,6 +38,18 @@ study-%: $(INSTALLED)-test # one of them: make study-kim_error, study-coverage, 
 
 bench: $(INSTALLED)-test,bench ## speed against other packages, into benchmarks/results
 	$(BIN)/python benchmarks/run.py
+
+sampling: $(INSTALLED)-test,bench ## posterior sampling against scan, and at length, into benchmarks/results
+	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/sampling.py
+
+posterior-intervals: $(INSTALLED)-core ## frequentist and posterior intervals of BTC, XRP and GBTC, into benchmarks/results
+	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/posterior_intervals.py
+
+panel: $(INSTALLED)-core ## four markets at once: shrinkage and joint failure, into benchmarks/results and build
+	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/panel.py
+
+sbc: $(INSTALLED)-test ## simulation-based calibration of each model, into tests/slow/sbc.csv; resumes
+	$(BIN)/python -P tests/slow/sbc.py
 
 rolling-origin: $(INSTALLED)-core ## forecasts of BTC and ETH scored from a rolling origin, into benchmarks/results (20 min)
 	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/rolling_origin.py

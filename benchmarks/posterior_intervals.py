@@ -57,9 +57,11 @@ def rows(label: str, name: str) -> list[dict[str, str]]:
     rhat = next(d.text.split()[4] for d in post.diagnostics if d.code == "rhat")
     return [
         {
-            "series": label, "model": f"`{name}`", "part": f"{a.component}{'' if a.regime is None else f' {a.regime}'}",
+            "series": label, "model": f"`{name}`",
+            "part": a.component if a.regime is None else f"{a.component} {a.regime}",
             "estimate (h)": digits(a.value), "frequentist (h)": limits(a), "method": a.method,
-            "posterior median (h)": digits(b.value), "posterior (h)": limits(b), "R-hat": rhat, "seconds": f"{took:.0f}",
+            "posterior median (h)": digits(b.value), "posterior (h)": limits(b), "R-hat": rhat,
+            "seconds": f"{took:.0f}",
         }
         for a, b in zip(bm.half_life(fit, method=method), bm.half_life(post), strict=True)
         if not (a.component == "total" and fit.model.regimes == 1 and "slow.kappa" not in fit.names)

@@ -39,6 +39,7 @@ def save(fit: Fit, path: str | Path) -> Path:
         "model": repr(fit.model),
         "initial": fit.problem.initial,
         "depth": fit.problem.layout.depth,
+        "kappa_link": "log" if fit.problem.layout.kappa_log else "identity",
         "names": fit.names,
         "llf": fit.llf,
         "seconds": fit.seconds,
@@ -61,7 +62,10 @@ def load(path: str | Path) -> Fit:
     data = _data(members, manifest)
     if data.fingerprint != manifest["fingerprint"]:
         raise StoreError(f"{path}: the data are not those the fit was made from")
-    problem = bind(parse_model(manifest["model"]), data, initial=manifest["initial"], depth=manifest["depth"])
+    problem = bind(
+        parse_model(manifest["model"]), data, initial=manifest["initial"], depth=manifest["depth"],
+        kappa_link=manifest.get("kappa_link"),
+    )  # fmt: skip
     if problem.spec.names != manifest["names"]:
         raise StoreError(f"{path}: the model's parameters are named otherwise here", rows=problem.spec.names)
     with np.load(io.BytesIO(members["arrays.npz"]), allow_pickle=False) as arrays:

@@ -41,6 +41,12 @@ def test_every_unit_is_a_fit_whose_interval_holds_the_truth(fitted, panel):
     assert held >= 20
 
 
+def test_a_unit_is_stored_with_its_link(fitted, tmp_path):
+    again = bm.load(bm.save(fitted["a"], tmp_path / "a.fit"))
+    assert again.problem.layout.kappa_log
+    assert again.params.equals(fitted["a"].params)
+
+
 def test_units_are_drawn_together(fitted):
     table = fitted.shrinkage()
     assert set(table["name"]) == {"kappa[0]", "kappa[1]", "q[0->1]", "q[1->0]"}

@@ -96,7 +96,15 @@ def settled(problem: Problem, draws: Array) -> Array:
     for _ in range(2):
         centre = np.median(draws, axis=0)
         scale = np.maximum(np.median(np.abs(draws - centre), axis=0), 1e-8)
-        named = np.array([[permute(problem.spec, x, order) for order in orders] for x in draws])
+        named = _renamed(problem.spec, draws, orders)
         nearest = (np.minimum(np.abs(named - centre) / scale, 10.0) ** 2).sum(axis=2).argmin(axis=1)
         draws = named[np.arange(len(draws)), nearest]
     return draws
+
+
+def _renamed(spec: Spec, draws: Array, orders: list[NDArray[Any]]) -> Array:
+    """Every draw under every order of the regimes, (m, orders, p)."""
+    if any(c.param == "chain_start" for c in spec.coefficients):
+        return np.array([[permute(spec, x, order) for order in orders] for x in draws])
+    places = np.array([permute(spec, np.arange(len(spec), dtype=np.float64), order) for order in orders])
+    return np.asarray(draws[:, places.astype(np.int64)])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from basismodels.estimands.state import state_of
 from basismodels.report import canvas
+from basismodels.report.bayes_figures import prior_predictive, ranks, shrinkage
 from basismodels.report.curve import speed_curve
 from basismodels.report.forest import forest
 from basismodels.report.residual_figures import autocorrelation, pit, pit_histogram, score_race, seasons, signature
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "autocorrelation", "basis", "failure", "forest", "funding", "no_return", "pit", "pit_histogram", "quality_strip",
-    "score_race", "seasons", "signature", "speed_curve",
+    "autocorrelation", "basis", "failure", "forest", "funding", "no_return", "pit", "pit_histogram", "prior_predictive",
+    "quality_strip", "ranks", "score_race", "seasons", "shrinkage", "signature", "speed_curve",
 ]  # fmt: skip
 
 _SHADES = 4

@@ -1,0 +1,67 @@
+"""BTC, ETH, XRP on Binance and BTC, ETH on Hyperliquid at once: shrinkage and joint failure.
+
+Needs the hourly files in BASISMODELS_DATA (default ../shared/data); writes benchmarks/results/panel.csv (each unit's
+pooled coefficients alone and in the panel), panel_joint.csv (joint failure) and build/shrinkage.svg. Binance over its
+last 90 days at hand (2024-10 to 2024-12), which are also Hyperliquid's first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+import basismodels as bm
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("BASISMODELS_DATA", ROOT.parent / "shared" / "data"))
+UNITS = {
+    "Binance BTC": "binance_btcusdt_1h", "Binance ETH": "binance_ethusdt_1h", "Binance XRP": "binance_xrpusdt_1h",
+    "Hyperliquid BTC": "hyperliquid_btc_1h", "Hyperliquid ETH": "hyperliquid_eth_1h",
+}  # fmt: skip
+SPAN = {"start": "2024-10-01", "end": "2024-12-30"}
+MODEL = bm.Switching(bm.OU() + bm.Noise(), regimes=2)
+HORIZON, BAND = 8.0, 5.0
+
+
+def main() -> int:
+    """Samples the panel and writes both tables and the picture."""
+    missing = [name for name in UNITS.values() if not (DATA / f"{name}.parquet").exists()]
+    if missing:
+        print(f"no {', '.join(missing)}: BASISMODELS_DATA (default ../shared/data) lacks them", file=sys.stderr)
+        return 3
+    panel = {unit: bm.read(DATA / f"{name}.parquet", **SPAN) for unit, name in UNITS.items()}
+    found = bm.sample_panel(MODEL, panel, rng=1, draws=400, tune=400, chains=4, starts=8, target_accept=0.8)
+    results = ROOT / "benchmarks" / "results"
+    found.shrinkage().to_csv(results / "panel.csv", index=False, float_format="%.4g")
+    joint(found).to_csv(results / "panel_joint.csv", index=False, float_format="%.4g")
+    for unit, one in found.items():
+        print(unit, *(d for d in one.diagnostics if d.code in ("rhat", "ess", "divergences", "labels")), sep="\n  ")
+    picture(found)
+    print(f"{found.seconds:.0f} s")
+    return 0
+
+
+def joint(found: bm.PanelFit) -> pd.DataFrame:
+    """Joint failure in numbers: quantity, value, lower, upper."""
+    made = bm.joint_failure(found, horizon=HORIZON, band=BAND, draws=100, rng=1)
+    rows = [made.share_of_time(k) for k in range(1, len(UNITS) + 1)] + [made.effective()]
+    lines = [{"quantity": one.component, "value": one.value, "lower": one.lower, "upper": one.upper} for one in rows]
+    for held, row in made.spreading().iterrows():
+        lines += [{"quantity": f"{held}: {name}", "value": value} for name, value in row.items()]
+    return pd.DataFrame(lines)
+
+
+def picture(found: bm.PanelFit) -> None:
+    """Shrinkage of the speed of the calmer regime."""
+    from basismodels.report import canvas, figures
+
+    (ROOT / "build").mkdir(exist_ok=True)
+    with canvas.look():
+        figures.shrinkage(found, name="kappa[0]").figure.savefig(ROOT / "build" / "shrinkage.svg")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
