@@ -184,13 +184,13 @@ class Fit:
     def summary(self) -> str:
         """The fit as text: a headline when it is not to be trusted, then estimates and diagnostics."""
         head = [] if self.ok else ["NOT TO BE TRUSTED: see the diagnostics marked ! below"]
-        interval = self.conf_int()
+        interval, made = self._shown_interval()
         table = pd.DataFrame(
             {
                 "estimate": self.params,
                 "se": self.bse,
-                "2.5% (Wald)": interval["lower"],
-                "97.5% (Wald)": interval["upper"],
+                f"2.5% ({made})": interval["lower"],
+                f"97.5% ({made})": interval["upper"],
                 "unit": self.units,
             }
         )
@@ -208,6 +208,14 @@ class Fit:
             *(str(d) for d in self.diagnostics),
         ]
         return "\n".join(lines)
+
+    def _shown_interval(self) -> tuple[pd.DataFrame, str]:
+        """Limits for the summary and what made them: quantiles of posterior draws, else Wald's."""
+        if self.draws is None or self.draws_kind != "posterior":
+            return self.conf_int(), "Wald"
+        values = np.array([self.problem.spec.to_natural(x) for x in self.draws])
+        lower, upper = np.nanquantile(values, [0.025, 0.975], axis=0)
+        return pd.DataFrame({"lower": lower, "upper": upper}, index=self.names), "posterior"
 
     def to_datatree(self, *, thin: int | None = None, rng: np.random.Generator | int | None = None) -> Any:
         """The draws as an `xarray.DataTree` in ArviZ's groups, with the data's own stamps in UTC.

@@ -164,3 +164,24 @@ def test_the_model_for_those_who_extend_it(data):
     potential = next(one for one in model.potentials if one.name == "log_likelihood")
     value = potential.eval({model[name]: own[name] for name in problem.spec.names})
     assert float(value) == pytest.approx(fit.llf, rel=1e-9)
+
+
+@pytest.mark.slow
+def test_pymc_itself_samples_the_same(data, post):
+    own = bm.sample(bm.OU(), data, rng=5, draws=400, tune=400, sampler="pymc")
+    assert own.facts["sampler"] == "pymc"
+    assert {"diverging", "energy", "tree_depth", "lp"} <= set(own.facts["stats"])
+    sd = post.draws.std(axis=0)
+    assert np.all(np.abs(own.draws.mean(axis=0) - post.draws.mean(axis=0)) < 0.2 * sd)
+
+
+@pytest.mark.slow
+def test_a_regime_model_is_judged():
+    """Too short a run is said to be too short, and labels are spoken of."""
+    data = bm.load_example(end="2024-01-20")
+    short = bm.sample(bm.Switching(bm.OU()), data, rng=1, draws=30, tune=60, chains=2, starts=3)
+    codes = {d.code: d for d in short.diagnostics}
+    assert codes["ess"].fatal
+    assert not short.ok
+    assert "overlap" in codes["labels"].text
+    assert "(posterior)" in short.summary()
