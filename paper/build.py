@@ -46,6 +46,7 @@ _TABLE = re.compile(r"<!-- table.*?<!-- /table -->", re.DOTALL)
 def expanded(text: str, values: dict[str, str]) -> str:
     """The article with macros and tables in their places."""
     made = filled(_MACRO.sub(lambda found: values[found[1]], text), FOLDERS)
+    made = re.sub(r":00\+00:00", "", made)
     return re.sub(r"<!-- /?table.*?-->\n", "", made)
 
 

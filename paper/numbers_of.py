@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = (ROOT / "benchmarks" / "results", ROOT / "tests" / "slow", ROOT / "paper" / "tables")
 _MARKETS = {
     "btc": "Binance BTC, 2024", "xrp": "Binance XRP, 2024", "gbtc": "GBTC to its value, daily",
-    "hl": "Hyperliquid BTC, 2024-25",
+    "hl": "Hyperliquid BTC, 2025",
 }  # fmt: skip
 _PARTS = {
     "ou": ("ou", "total"), "noise": ("ou-noise", "total"), "fast": ("two-factor", "reversion"),
