@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.errors import ModelError
+from basismodels.errors import ModelError, real
 from basismodels.params import INTERCEPT, Param
 
 Formula = str | float | int
+_LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,11 @@ class Component:
 
     def formulas(self) -> dict[str, Formula]:
         """Formula or fixed number of each declared parameter, by the parameter's full name."""
-        return {param.name: getattr(self, attribute) for attribute, param in self.params.items()}
+        found = {param.name: getattr(self, attribute) for attribute, param in self.params.items()}
+        for name, value in found.items():
+            if not isinstance(value, str) and abs(real(value, name, remedy=f'{name}="1", or a number')) > _LARGEST:
+                raise ModelError(f"{name} cannot be fixed at {value:g}")
+        return found
 
     def __repr__(self) -> str:
         shown = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]

@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,7 @@ def _members(path: Path) -> dict[str, bytes]:
             if sum(info.file_size for info in archive.infolist()) > _LARGEST:
                 raise StoreError(f"{path} unpacks to more than {_LARGEST:,} bytes")
             return {info.filename: archive.read(info) for info in archive.infolist()}
-    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (OSError, zlib.error, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise StoreError(f"{path} is not a stored fit: {error}", remedy="bm.save(fit, path)") from error
 
 

@@ -10,6 +10,7 @@ import hashlib
 import io
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,7 @@ def only_member(path: Path, stem: str) -> bytes:
             if members[0].file_size > _LARGEST:
                 raise DataError(f"{path.name} unpacks to {members[0].file_size:,} bytes; that is refused")
             return _read(archive, members[0], path)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (zlib.error, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise DataError(f"{path.name} is damaged: {_line(error)}", remedy=_AGAIN) from error
 
 

@@ -127,6 +127,8 @@ def span_of(start: str, end: str) -> tuple[pd.Timestamp, pd.Timestamp]:
         first, last = pd.Period(start), pd.Period(end)
     except ValueError as error:
         raise ModelError(f"no span from {start!r} to {end!r}", remedy="--start 2020-01 --end 2024-12") from error
+    if not (isinstance(first, pd.Period) and isinstance(last, pd.Period)):
+        raise ModelError(f"no span from {start!r} to {end!r}", remedy="--start 2020-01 --end 2024-12")
     if first.freqstr not in ("M", "D") or last.freqstr not in ("M", "D"):
         raise ModelError(f"give months or days, not {start!r} to {end!r}", remedy="--start 2020-01 --end 2024-12-31")
     begin, stop = first.start_time.tz_localize("UTC"), (last + 1).start_time.tz_localize("UTC")
