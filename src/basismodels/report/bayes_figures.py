@@ -39,7 +39,8 @@ def prior_predictive(fit: Fit, ax: Axes | None = None, *, draws: int = _PATHS, r
         ax.fill_between(time, lower, upper, color=canvas.CALM, alpha=alpha, linewidth=0)
     seen = np.where(fit.data.observed, fit.data.basis, np.nan)[problem.first :]
     ax.plot(*thin(time, seen), color=canvas.LINE, linewidth=0.7)
-    span = 1.2 * float(np.nanmax(np.abs(np.nanpercentile(paths, [5, 95]) - problem.layout.centre)))
+    reach = np.concatenate([np.nanpercentile(paths, [5, 95]), seen])
+    span = 1.1 * float(np.nanmax(np.abs(reach - problem.layout.centre)))
     ax.set_ylim(problem.layout.centre - span, problem.layout.centre + span)
     ax.set_title("Basis, bps (blue), and what the prior expects: middle half and 90% of its series", loc="left")
     canvas.time_axis(ax, problem.time)
