@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 
 import basismodels as bm
 from basismodels.estimands.funding_diagnostic import prepared
@@ -114,10 +115,12 @@ def test_size_and_calibrated_p_by_hand() -> None:
     null = np.linspace(-1.0, 4.0, 99)
     made = Behaviour({"x": null}, {"x": null - 6.0}, {})
     assert made.size("x") == pytest.approx(np.mean(np.abs(null) > 1.96))
-    assert made.p("x", -5.0) == pytest.approx(2 / 100)
-    assert made.p("x", float(null[49])) == 1.0
-    assert made.power("x") == pytest.approx(np.mean(null - 6.0 < np.quantile(null, 0.025)))
+    z = (-5.0 - 1.5) / (null.std(ddof=1) * math.sqrt(100 / 99))
+    assert made.p("x", -5.0) == pytest.approx(2 * student.cdf(z, 98))
+    assert made.p("x", 1.5) == pytest.approx(1.0)
+    assert made.power("x") == pytest.approx(np.mean([made.p("x", t) < 0.05 for t in null - 6.0]))
     assert math.isnan(made.p("x", math.nan))
+    assert math.isnan(made.power("y"))
 
 
 def test_power_of_a_ratio_is_its_size_without_an_effect_and_one_far_out() -> None:
@@ -185,14 +188,14 @@ def test_the_verdict_on_transitions_never_claims_a_cause(p: tuple[float, ...], v
 
 
 def test_all_of_it_on_noise(noisy: bm.BasisSeries) -> None:
-    found = bm.funding_diagnostic(noisy, effects=("level",), replications=4, permutations=3, rng=1)
+    found = bm.funding_diagnostic(noisy, effects=("level",), replications=5, permutations=3, rng=1)
     assert found.verdicts["level"] in ("proxy", "undecided")
     assert found.verdicts["level"].upper() in found.text
     assert list(found.frame["test"]) == list(TESTS)
     assert found.frame["size"].iloc[0] == 1.0
     assert {"future funding", "intervals permuted"} <= set(found.placebos["placebo"])
     assert "rejects 100% of like markets" in str(found)
-    again = bm.funding_diagnostic(noisy, effects=("level",), replications=4, permutations=3, rng=1)
+    again = bm.funding_diagnostic(noisy, effects=("level",), replications=5, permutations=3, rng=1)
     pd.testing.assert_frame_equal(found.frame, again.frame)
 
 

@@ -2,8 +2,8 @@
 
 The market is the fitted null (reversion, slow level, noise, in one regime or two) walked every minute under
 the rule, so that its rates average the premium as real ones do; nothing in it moves with funding. What a
-nominal 5% regression rejects there is its size; where the t at hand stands among those t is its
-calibrated p. With the stated effect put in, the share outside the central 95% of those t is its power.
+nominal 5% regression rejects there is its size; the t at hand against the mean and spread of those t is its
+calibrated p. With the stated effect put in, the share with a calibrated p under 5% is its power.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ class Behaviour(NamedTuple):
         return _share(np.abs(_finite(self.null[test])) > 1.96)
 
     def p(self, test: str, t: float) -> float:
-        """Twice the smaller share of markets without an effect on either side of t, equal tails."""
+        """Two-sided p of t as one more draw of a normal law with the mean and variance of those without an effect."""
+        from scipy.stats import t as student
+
         null = _finite(self.null[test])
-        if not len(null) or not math.isfinite(t):
+        n = len(null)
+        if n < 3 or not math.isfinite(t) or not null.std() > 0:
             return math.nan
-        least = min((null <= t).sum(), (null >= t).sum())
-        return float(min(1.0, 2.0 * (1 + least) / (1 + len(null))))
+        z = (t - null.mean()) / (null.std(ddof=1) * math.sqrt(1.0 + 1.0 / n))
+        return float(2.0 * student.sf(abs(z), n - 1))
 
     def power(self, test: str) -> float:
-        """Share of markets with the stated effect outside the central 95% of those without."""
-        null, effect = _finite(self.null[test]), _finite(self.effect.get(test, np.array([])))
-        if not len(null) or not len(effect):
-            return math.nan
-        low, high = np.quantile(null, [0.025, 0.975])
-        return _share((effect < low) | (effect > high))
+        """Share of markets with the stated effect whose calibrated p is under 5%."""
+        effect = _finite(self.effect.get(test, np.array([])))
+        return _share(np.array([self.p(test, float(t)) < 0.05 for t in effect]))
 
 
 def _finite(values: Array) -> Array:

@@ -191,9 +191,10 @@ def loop(
     out = (np.empty(n), np.empty(n), np.empty(n), np.empty(n, dtype=np.int64), np.empty(settled), np.empty(settled))
     parts = machine.model.formulas()
     x, l, s = _start(machine, terms, rng)
+    side = np.random.default_rng(rng.integers(2**63))
     done = walk(
         n, machine.coefficients, terms, machine.kappa_log, machine.drifts, "tau" in parts, "slow.kappa" in parts,
-        x, l, s, rng, *out,
+        x, l, s, rng, side, *out,
     )  # fmt: skip
     y, xs, ls, ss, rate, premium = out
     dropped = (burn * terms.bars - terms.phase) // terms.per + 1 if burn * terms.bars >= terms.phase else 0

@@ -121,9 +121,10 @@ def _chain(c, z, dt, p):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def walk(n, c, t, logs, drifts, noisy, slow, x, l, s, rng, y, xs, ls, ss, rates, premiums):  # type: ignore[no-untyped-def]
+def walk(n, c, t, logs, drifts, noisy, slow, x, l, s, rng, side, y, xs, ls, ss, rates, premiums):  # type: ignore[no-untyped-def]
     """n bars from state (x, l, s); fills y, xs, ls, ss (n,) and rates, premiums by settlement; returns how many.
 
+    rng moves the basis, side what a settlement adds, so that rules that settle more often meet the same market;
     logs: kappa on the log scale; drifts: theta's coefficients are those of kappa theta.
     """
     K = c.kappa.shape[1]
@@ -187,7 +188,7 @@ def walk(n, c, t, logs, drifts, noisy, slow, x, l, s, rng, y, xs, ls, ss, rates,
                 if t.weights == 2:
                     closes, mean = shown, shown
                 if t.spread >= 0.0:
-                    mean = t.offset + t.slope * closes + t.spread * rng.standard_normal()
+                    mean = t.offset + t.slope * closes + t.spread * side.standard_normal()
                 last, due = (due, _rate(mean, t)) if t.timing == 1 else (_rate(mean, t), 0.0)
                 if t.timing == 0:
                     due = last
