@@ -13,6 +13,7 @@ from basismodels.report import canvas
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_WIDE = 10.0
 _COLORS = (canvas.LINE, canvas.LEVEL, canvas.FAIL, canvas.CALM)
 
 
@@ -20,7 +21,7 @@ def speed_curve(curves: pd.DataFrame | Mapping[str, pd.DataFrame], ax: Axes | No
     """kappa in 1/h with its band over a covariate; `curves`: a frame of `bm.speed_curve`, or several by name.
 
     Regimes of a switching fit are drawn apart. Names stand at the right end of each line; the scale is
-    logarithmic where every limit is positive.
+    logarithmic where every limit is positive and they span more than a factor of ten.
     """
     ax = canvas.new_axes(ax, height=3.0)
     lines = _lines(curves)
@@ -32,8 +33,11 @@ def speed_curve(curves: pd.DataFrame | Mapping[str, pd.DataFrame], ax: Axes | No
         ax.annotate(name, (x[-1], float(frame["kappa"].iloc[-1])), xytext=(5, 0), textcoords="offset points",
                     color=color, va="center")  # fmt: skip
     first = next(iter(lines.values()))
-    if all((frame["lower"] > 0).all() for frame in lines.values()):
+    low = min(float(frame["lower"].min()) for frame in lines.values())
+    if low > 0 and max(float(frame["upper"].max()) for frame in lines.values()) > _WIDE * low:
         ax.set_yscale("log")
+    elif low > 0:
+        ax.set_ylim(bottom=0.0)
     column = str(first.attrs.get("column", first.index.name or ""))
     ax.set_xlabel(f"{column.replace('_', ' ')}{f', {unit}' if unit else ''}")
     ax.set_title(f"Speed of reversion, 1/h, with its {first.attrs.get('level', 0.95):.0%} band", loc="left")
