@@ -90,7 +90,14 @@ def _data_arguments(parser: argparse.ArgumentParser) -> None:
         "--depth", type=int, default=1, metavar="D", help="last regimes over which moments are matched, 1 to 4"
     )
     parser.add_argument("--level", type=float, default=0.95, help="level of the intervals")
-    parser.add_argument("--rng", type=int, default=0, metavar="SEED", help="seed")
+    parser.add_argument("--rng", type=_seed, default=0, metavar="SEED", help="seed")
+
+
+def _seed(text: str) -> int:
+    """A seed of the random numbers; argparse turns a ValueError into its own message."""
+    if not 0 <= int(text) < 2**128:
+        raise ValueError(text)
+    return int(text)
 
 
 def _report_command(commands: Any) -> None:

@@ -74,6 +74,17 @@ def test_windows_of_two_regimes_equal_single_fits(regular, varies):
     assert np.mean(reached) > 0.7
 
 
+def test_windows_where_the_discrete_form_overflows_begin_elsewhere(regular, monkeypatch):
+    def refuse(*_):
+        raise ValueError("every start ended where regimes are too far apart")
+
+    monkeypatch.setattr("basismodels.inference.windows.hamilton_fit.fit", refuse)
+    part = regular.cut(end="2024-01-23")
+    frame = bm.rolling(bm.Switching(bm.OU()), part, "20D", "12h")
+    fit = alone(bm.Switching(bm.OU()), part, frame.index[0], 20, starts=12)
+    assert frame["llf"].iloc[0] > fit.llf - 10.0
+
+
 @pytest.mark.parametrize("model", [bm.OU() + bm.Noise(), bm.Switching(bm.OU())], ids=["noise", "gaps"])
 def test_other_models_are_climbed_window_by_window(data, model):
     frame = bm.rolling(model, data.cut(end="2024-01-31"), "15D", "5D")

@@ -145,8 +145,9 @@ def _compiled(problem: Problem, first: Rows, after: Rows, whole: Array) -> Array
     at = places(layout)
     assert at is not None
     dt, flags, _, _ = regular(layout)
-    cuts = [_cut(layout, problem.layout.y[first[w] : after[w]], at, dt, box) for w in range(0, len(first), _ANCHOR)]
-    begin = np.array([np.concatenate([np.clip(whole, box[:, 0], box[:, 1]), layout.constants]), *cuts])
+    start = np.concatenate([np.clip(whole, box[:, 0], box[:, 1]), layout.constants])
+    fresh = [problem.layout.y[first[w] : after[w]] for w in range(0, len(first), _ANCHOR)]
+    begin = np.array([start, *(_cut(layout, y, at, dt, box, start) for y in fresh)])
     spread = np.array([np.std(problem.layout.y[i:j]) for i, j in zip(first, after, strict=True)])
     p, low = len(box), int(first.min())
     inverse = curvature(one, begin[0, :p], np.full((p, p), np.nan))
@@ -162,9 +163,15 @@ def _compiled(problem: Problem, first: Rows, after: Rows, whole: Array) -> Array
     return np.column_stack([out[:, :-1], counts, (out[:, -1] == 1.0) & free & (held >= _FEW)])
 
 
-def _cut(layout: Layout, y: Array, at: Rows, dt: float, box: Array) -> Array:
-    """Extended vector from the best of a dozen starts of the discrete form, free of the model's constraints."""
-    found = hamilton_fit.fit(y, 2, _STARTS)
+def _cut(layout: Layout, y: Array, at: Rows, dt: float, box: Array, otherwise: Array) -> Array:
+    """Extended vector from the best of a dozen starts of the discrete form, free of the model's constraints.
+
+    Where that form's densities overflow, `otherwise`.
+    """
+    try:
+        found = hamilton_fit.fit(y, 2, _STARTS)
+    except ValueError:
+        return otherwise
     phi = np.clip(found.phi, 1e-6, 1.0 - 1e-6)
     kappa = -np.log(phi) / dt
     leave = np.clip(np.array([found.p[0, 1], found.p[1, 0]]), 1e-6, 0.49)
