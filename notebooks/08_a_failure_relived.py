@@ -13,10 +13,10 @@
 # %% [markdown]
 # # A failure relived
 #
-# Four times convergence failed, each for its own reason: the crash of March 2020 (bitcoin), the snapshot of December
-# 2020 (XRP, where holders of spot were given something that holders of the perpetual were not), a trust whose
-# shares could not be redeemed for years (GBTC), and a stablecoin that was doubted for a weekend (USDC, March
-# 2023). Where the files are not at hand, the embedded example's planted failure is relived instead.
+# Four gaps that are remembered: the crash of March 2020 (bitcoin), the snapshot of December 2020 (XRP, where holders
+# of spot were given something that holders of the perpetual were not), a trust whose shares could not be redeemed for
+# years (GBTC), and a stablecoin that was doubted for a weekend (USDC, March 2023). Which of them were failures of
+# convergence? Where the files are not at hand, the embedded example's planted failure is relived instead.
 
 # %%
 import os
@@ -93,18 +93,21 @@ for name, (data, _, _) in cases.items():
         {
             "case": name,
             "widest, bps": seen[seen.abs().idxmax()],
-            "at": seen.abs().idxmax(),
+            "at": f"{seen.abs().idxmax():%Y-%m-%d %H:%M}",
             "regimes that fail": ", ".join(map(str, table.index[table["fails"]])) or "none",
             "doubt, Pr(fails)": table["probability_fails"].max(),
             "why": "; ".join(text for text in table.loc[table["fails"], "flags"] if text) or "-",
-            "rows with P > 1/2": int((failing[name]["filtered"] > 0.5).sum()),
+            "rows, P(regime) > 1/2": int((failing[name]["filtered"] > 0.5).sum()),
+            "rows, P(no return) > 1/2": int((lost[name]["probability_no_return"] > 0.5).sum()),
             "fit to be trusted": fits[name].ok,
         }
     )
-pd.DataFrame(rows).set_index("case").round(2)
+pd.DataFrame(rows).set_index("case").round(2).transpose()
 
 # %% [markdown]
 # Not every spectacular gap is a failure. A crash that widens the basis and closes it within hours is volatile, not
-# failing; a displaced level that stays is failing however calm it looks. And the snapshot was not a failure of
+# failing, and no *regime* of it fails: at a typical moment of its storm the gap is back within a day. The event without
+# regimes is finer: it asks at each hour whether this gap comes back, and says for how many hours the answer was no. A
+# displaced level that stays for years is failing however calm it looks. And the snapshot was not a failure of
 # arbitrage at all, since the gap was the price of what spot holders were to receive: a model finds the
 # displacement, a person has to name it.
