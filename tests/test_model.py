@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import basismodels as bm
@@ -144,3 +146,9 @@ def test_long_steps_of_a_switching_model_are_split_and_said(data):
     whole = bind(bm.Switching(bm.OU(), max_step=100.0), gappy)
     assert len(whole.layout.y) == len(keep)
     assert whole.engine.name == "hamilton"
+
+
+def test_equal_steps_of_minutes_are_one_step() -> None:
+    time = pd.date_range("2024-01-01", periods=2000, freq="min", tz="UTC")
+    data = bm.BasisSeries.from_basis(time, np.cumsum(np.random.default_rng(1).normal(size=2000)))
+    assert len(bind(bm.OU(), data).layout.dt) == 2

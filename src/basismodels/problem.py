@@ -190,7 +190,9 @@ def _grid(model: Model, data: BasisSeries, first: int, mask: bool) -> Grid:
     """Rows of the bound series; long steps of a switching model are split by missing rows."""
     seen = data.observed if mask else np.isfinite(data.basis)
     y = np.where(seen, data.basis, np.nan)[first:].astype(float)
-    dt = np.concatenate([[0.0], np.diff(data.hours[first:])])
+    # from the stamps, not from hours since the first: equal steps of minutes must be equal numbers
+    steps = np.diff(data.time[first:].to_numpy()) / np.timedelta64(1, "h")
+    dt = np.concatenate([[0.0], np.asarray(steps, dtype=float)])
     rows = np.arange(first, data.n)
     before = np.concatenate([[first], rows[:-1]])
     if model.regimes == 1 or len(dt) < 2:
