@@ -22,6 +22,7 @@ from basismodels.sources.binance import fetch_binance
 
 from .conftest import KINDS, Answer, funding_text, klines, paths, prices, zipped
 
+pytest.importorskip("pooch")
 PERP = KINDS["perp"]
 
 
