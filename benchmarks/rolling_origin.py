@@ -1,8 +1,8 @@
 """Forecasts from a rolling origin on hourly BTC and ETH: every preset and baseline, on equal terms.
 
 Fitted to all of the past, first to 2020-2022, then again each month; each hour of 2023-2024 is scored one
-hour ahead with the parameters of the last refit. Needs binance_btcusdt_1h.parquet and
-binance_ethusdt_1h.parquet in BASISMODELS_DATA (default ../shared/data). Writes
+hour ahead with the parameters of the last refit. The columns of the funding presets are made by the rule of June 2021.
+Needs binance_btcusdt_1h.parquet and binance_ethusdt_1h.parquet in BASISMODELS_DATA (default ../shared/data). Writes
 benchmarks/results/rolling_origin.csv (a row a symbol and model) and rolling_origin_refits.csv (a row a
 refit); `--months N` stops after so many months, `--symbols BTC` takes one.
 """
@@ -33,6 +33,7 @@ def scored(symbol: str, months: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The table of one symbol and its refits."""
     end = pd.Timestamp("2023-01-01") + pd.DateOffset(months=months) - pd.Timedelta("1h")
     data = bm.read(DATA / f"binance_{symbol.lower()}usdt_1h.parquet", start="2020-01-01", end=str(end))
+    data = bm.funding.attach(data, bm.funding.rule("binance", f"{symbol}USDT", at="2021-06-01"))
     found = bm.rolling_origin(None, data, train_end=TRAIN_END, refit="MS", rng=0, progress=said(symbol))
     table = found.table("ou")
     markov = found.log_score["markov-regression"]
@@ -51,7 +52,7 @@ def said(symbol: str):  # type: ignore[no-untyped-def]
     began = time.perf_counter()
 
     def tell(done: int, total: int) -> None:
-        if done % 11 == 0 or done == total:
+        if done % 28 == 0 or done == total:
             print(f"{symbol} {done}/{total} after {time.perf_counter() - began:.0f} s", flush=True)
 
     return tell

@@ -170,3 +170,14 @@ class TestRollingOrigin:
             bm.rolling_origin(["ou"], short, train_end="2024-01-31", horizon=0)
         with pytest.raises(bm.ModelError, match="no model"):
             bm.rolling_origin(["ou", "ar1"], short, train_end="2024-02-10").table("har")
+
+    def test_presets_take_part_where_the_data_have_their_columns(self, short, monkeypatch):
+        from basismodels.presets import PRESETS
+        from basismodels.scoring.rolling_origin import _named
+
+        monkeypatch.setitem(PRESETS, "heavy", lambda: bm.OU(theta="1 + weight") + bm.Noise())
+        weight = pd.DataFrame({"weight": np.arange(short.n) / short.n}, index=short.time)
+        plain = set(_named(None, bm.BasisSeries.from_basis(short.time, short.basis)))
+        weighed = set(_named(None, bm.BasisSeries.from_basis(short.time, short.basis, covariates=weight)))
+        assert {"ou", "switching-two-factor", "ar1", "markov-regression"} <= plain
+        assert weighed - plain == {"heavy"}

@@ -62,7 +62,7 @@ def _one_fit(made: Any, start: Array | None) -> tuple[float, Array] | None:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            found = made.fit(disp=False) if start is None else made.fit(start_params=start, disp=False)
+            found = made.fit(start_params=start, disp=False, cov_type="none")
         except (np.linalg.LinAlgError, RuntimeError, ValueError):
             return None
     params = np.asarray(found.params, dtype=float)

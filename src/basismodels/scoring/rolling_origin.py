@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.engine import objective
-from basismodels.errors import DataError, ModelError
+from basismodels.errors import BasismodelsError, DataError, ModelError
 from basismodels.estimands.failure import Event
 from basismodels.estimands.mixture import Mixture
 from basismodels.estimands.passage import check_band, outside
@@ -85,7 +85,7 @@ def rolling_origin(
     """Score forecasts of the rows after `train_end`, parameters frozen from one refit to the next.
 
     `models`: registered names, baselines ("ar1", "har", "historical", "markov-regression"), or models by
-    name; None takes every preset without covariates and every baseline. `refit`: how often (a pandas
+    name; None takes every preset whose columns the data have, and every baseline. `refit`: how often (a pandas
     frequency), None never; `horizon`: rows ahead, beyond one the first rows after a refit are not scored;
     `window`: train on the last such span only, e.g. "730D", default all of the past; `failure`: horizon (h)
     and band (bps) of the failure event. The first fit takes `starts` starting points, later ones start from
@@ -97,7 +97,7 @@ def rolling_origin(
         raise ModelError(f"horizon must be a positive whole number of rows, got {horizon!r}")
     plan = Plan(horizon, level, Event(*failure), starts, initial, rng)
     blocks = _blocks(data, _stamp(train_end, end=True), refit, window)
-    made = {name: _forecaster(model, plan) for name, model in _named(models).items()}
+    made = {name: _forecaster(model, plan) for name, model in _named(models, data).items()}
     said: dict[str, list[Said]] = {name: [] for name in made}
     for i, block in enumerate(blocks):
         for j, (name, forecaster) in enumerate(made.items()):
@@ -115,9 +115,18 @@ def _stamp(stamp: str | pd.Timestamp, end: bool) -> pd.Timestamp:
     return made + pd.Timedelta("1D") if end and whole else made
 
 
-def _named(models: Named | None) -> dict[str, str | Model]:
+def _served(name: str, data: BasisSeries) -> bool:
+    """Whether the data have the columns of a preset."""
+    try:
+        bind(parse_model(name), data)
+    except BasismodelsError:
+        return False
+    return True
+
+
+def _named(models: Named | None, data: BasisSeries) -> dict[str, str | Model]:
     if models is None:
-        models = [*(n for n in PRESETS if not n.startswith("funding")), *baselines.BASELINES, MARKOV]
+        models = [*(name for name in PRESETS if _served(name, data)), *baselines.BASELINES, MARKOV]
     pairs = models.items() if isinstance(models, Mapping) else ((name, name) for name in models)
     made: dict[str, str | Model] = {}
     for name, model in pairs:
