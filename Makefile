@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py notebooks/[0-9]*.md))
 STUDIES   := $(filter-out %_study.py,$(sort $(wildcard tests/slow/*.py)))
 
-.PHONY: help run test check lint slow bench rolling-origin sampling posterior-intervals panel sbc rules-table placebo funding counterfactual tables notebooks docs paper-check events coverage paper rolling fuzz sbom
+.PHONY: help run test check lint slow bench rolling-origin sampling posterior-intervals panel sbc rules-table placebo funding counterfactual tables notebooks docs paper-check events coverage paper rolling instruments fuzz sbom
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -69,6 +69,9 @@ placebo: $(INSTALLED)-core ## sizes of the tests of funding where it does nothin
 rolling: $(INSTALLED)-test ## rolling windows and bootstrap against statsmodels, into benchmarks/results
 	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/rolling.py
 	$(BIN)/python benchmarks/watch.py
+
+instruments: $(INSTALLED)-test ## 200 instruments on this machine and on a loopback cluster, into benchmarks/results
+	$(BIN)/python benchmarks/instruments.py
 
 fuzz: $(INSTALLED)-test ## 10,000 odd files and arguments: only the package's own errors come out
 	$(BIN)/python -P tests/fuzz/fuzzer.py --count 10000
