@@ -141,7 +141,9 @@ def mode_of(compiled: Any, start: Array, climb: bool = True) -> Mode:
 
 def density(compiled: Any, u: Array) -> tuple[float, Array]:
     """Log density and gradient of a compiled model in the sampler's space."""
-    shared = [compiled.shared_data[variable.name] for variable in compiled.logp_func.get_shared()]
+    keys = getattr(compiled, "shared_var_keys", None)  # newer nutpie keeps data under keys of its own
+    variables = compiled.logp_func.get_shared()
+    shared = [compiled.shared_data[one.name if keys is None else keys[one]] for one in variables]
     value, gradient = compiled.logp_func.vm.jit_fn(u, *shared)
     return float(value), np.asarray(gradient, dtype=float)
 

@@ -74,7 +74,7 @@ def ranks(found: SBC, ax: Axes | None = None, *, level: float = 0.95) -> Axes:
     table, verdict = found.ecdf(level), found.table()["p_holm"]
     ax.fill_between(table.index, table["lower"], table["upper"], color=canvas.CALM, alpha=0.35, linewidth=0, step="mid")
     for name in found.ranks:
-        bad = verdict[name] < 1.0 - level
+        bad = verdict[str(name)] < 1.0 - level
         ax.plot(table.index, table[name], color=canvas.FAIL if bad else canvas.LINE, linewidth=1.2 if bad else 0.7)
     ax.set_xlim(0.0, 1.0)
     ax.set_xlabel("relative rank of the truth")
