@@ -42,9 +42,9 @@ def fitted(symbol: str, year: str) -> tuple[bm.Fit, Rule, PremiumLink]:
 def facts(rate: np.ndarray, rule: Rule) -> dict[str, float]:
     """What is compared of settled rates."""
     return {
-        "share at interest": float(rule.at_interest(rate).mean()),
-        "share at the cap": float(rule.at_cap(rate).mean()),
-        "sd of rates, bps": float(1e4 * rate.std()),
+        "share_at_interest": float(rule.at_interest(rate).mean()),
+        "share_at_cap": float(rule.at_cap(rate).mean()),
+        "sd_bps": float(1e4 * rate.std()),
     }
 
 

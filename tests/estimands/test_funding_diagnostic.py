@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import t as student
 
 import basismodels as bm
+from basismodels.estimands import funding_verdict
 from basismodels.estimands.funding_diagnostic import prepared
 from basismodels.estimands.funding_kink import kinks
 from basismodels.estimands.funding_power import Behaviour, power_of_ratio
@@ -162,10 +163,39 @@ TESTS = ("naive", "controlled", *STATES)
         ((0.001, 0.001, 0.5, 0.5, 0.5), 0.0, "undecided"),
     ],
 )
-def test_the_verdict(p: tuple[float, ...], false: float, verdict: str) -> None:
+def test_the_verdict(p: tuple[float, ...], false: float, verdict: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(funding_verdict, "study", lambda: counts(0.05, 0.03))
     given = evidence("level", dict(zip(TESTS, p, strict=True)), false)
     assert verdict_of(given) == verdict
     assert verdict.upper() in paragraph(given)[1]
+
+
+def counts(share: float, low: float) -> pd.DataFrame:
+    row = {
+        "market": "bent",
+        "kind": "size",
+        "test": f"level {STATES[2]}",
+        "series": 100,
+        "share": share,
+        "band_low": low,
+    }
+    return pd.DataFrame([row])
+
+
+def test_a_test_that_rejects_too_often_without_an_effect_makes_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = evidence("level", dict.fromkeys(TESTS, 0.001), 1.0)
+    monkeypatch.setattr(funding_verdict, "study", lambda: counts(0.6, 0.5))
+    verdict, words = paragraph(given)
+    assert verdict == "undecided"
+    assert "at most 60% of 100 markets without an effect, in the market 'bent'" in words
+
+
+def test_the_direction_is_said_where_the_test_rejects() -> None:
+    given = evidence("speed", dict.fromkeys(TESTS, 0.001), 1.0)
+    assert "reverts faster" in paragraph(given)[1]
+    given.frame["estimate"] = -0.1
+    assert "reverts more slowly" in paragraph(given)[1]
+    assert "reverts" not in paragraph(evidence("speed", dict.fromkeys(TESTS, 0.5)))[1]
 
 
 def test_a_driver_has_one_sign() -> None:

@@ -63,6 +63,7 @@ def test_the_band_is_exact(placebo: ModuleType) -> None:
 def test_a_study_goes_on_where_it_stopped(placebo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placebo, "RESULTS", tmp_path / "placebo.csv")
     monkeypatch.setattr(placebo, "TABLE", tmp_path / "table.csv")
+    monkeypatch.setattr(placebo, "SHIPPED", tmp_path / "shipped.csv")
     monkeypatch.setattr(placebo, "BATCH", 2)
     few = dict(list(placebo.markets().items())[:1])
     monkeypatch.setattr(placebo, "markets", lambda: few)
@@ -100,3 +101,9 @@ def test_the_committed_table_of_rules_holds_every_symbol_and_lists_what_lies_out
     assert table["symbol"].is_unique
     assert ((table["outside"] > 0) == table["days_outside"].notna()).all()
     assert (table["settlements"] > 0).all()
+
+
+def test_the_package_ships_the_counts_of_the_study() -> None:
+    from basismodels.estimands.funding_verdict import study
+
+    pd.testing.assert_frame_equal(study(), pd.read_csv(ROOT / "tests" / "slow" / "placebo.csv"))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from io import StringIO
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -14,6 +18,34 @@ _WHAT = {
     "speed": "the speed of reversion",
     "transitions": "the change of regimes",
 }
+
+
+_TOLERATED = 0.1
+
+
+class Size(NamedTuple):
+    """Share of simulated markets without an effect in which a nominal 5% test rejects; its lower 95% limit."""
+
+    share: float
+    low: float
+    market: str
+    series: int
+
+
+@cache
+def study() -> pd.DataFrame:
+    """Counts of the placebo study by market and test (tests/slow/placebo.py writes them)."""
+    return pd.read_csv(StringIO((files("basismodels") / "data" / "funding_sizes.csv").read_text("utf-8")))
+
+
+def worst_size(effect: str, test: str) -> Size | None:
+    """The market of the placebo study in which a test is furthest above 5%, by its lower limit; None without one."""
+    own = study()
+    own = own[(own["kind"] == "size") & (own["test"] == f"{effect} {test}")]
+    if own.empty:
+        return None
+    row = own.iloc[int(own["band_low"].to_numpy(dtype=float).argmax())]
+    return Size(float(row["share"]), float(row["band_low"]), str(row["market"]), int(row["series"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +90,9 @@ def p_of(row: pd.Series[float]) -> float:
 def verdict_of(evidence: Evidence) -> str:
     """One word for an effect.
 
-    driver: every state-space test and the controlled regression reject, with one sign, and the true clock adds more
-    to the false one than the other way round. proxy: the naive regression rejects at its nominal 5% and
+    driver: every state-space test and the controlled regression reject, with one sign, the true clock adds more
+    to the false one than the other way round, and the placebo study knows no market without an effect in which
+    that last test surely rejects more than one time in ten. proxy: the naive regression rejects at its nominal 5% and
     none of the others does, or what they find is on the false clock as well. no relation: not even the naive one
     rejects. undecided: anything else. Transitions have no regression, and no claim of a cause.
     """
@@ -74,7 +107,8 @@ def verdict_of(evidence: Evidence) -> str:
         naive = evidence.row("naive")
         return "proxy" if naive is not None and bool(naive["p"] < _LEVEL) else "no relation"
     if free and held and controlled and clock and evidence.signs_agree():
-        return "driver"
+        size = worst_size(evidence.effect, STATES[2])
+        return "undecided" if size is not None and size.low > _TOLERATED else "driver"
     return "proxy" if held and not evidence.rejects(STATES[2]) else "undecided"
 
 
@@ -86,7 +120,7 @@ def paragraph(evidence: Evidence) -> tuple[str, str]:
         row = evidence.row(test)
         if row is not None:
             lines.append(_sentence(test, row))
-    lines.append(_placebo_words(evidence))
+    lines += [_direction(evidence), _size_words(evidence), _placebo_words(evidence)]
     if evidence.effect != "transitions":
         lines.append(_kink_words(evidence))
         if evidence.stated:
@@ -116,6 +150,30 @@ def _sentence(test: str, row: pd.Series[float]) -> str:
     elif math.isfinite(row["power"]):
         text += f" (power {row['power']:.0%})"
     return text + "."
+
+
+def _direction(evidence: Evidence) -> str:
+    """What a slope that holds the premium fixed says, in words, where its test rejects."""
+    row = evidence.row(STATES[1])
+    if row is None or not evidence.rejects(STATES[1]):
+        return ""
+    up = bool(row["estimate"] > 0)
+    said = {
+        "level": ("the basis is drawn the way funding pays", "the basis is drawn against the side that pays"),
+        "speed": ("the calm regime reverts faster", "the calm regime reverts more slowly"),
+        "transitions": ("the calm regime is left sooner", "the calm regime is left later"),
+    }[evidence.effect][0 if up else 1]
+    return f"With the premium held, more funding means that {said}."
+
+
+def _size_words(evidence: Evidence) -> str:
+    size = worst_size(evidence.effect, STATES[2])
+    if size is None:
+        return ""
+    return (
+        f"In the placebo study the last of these rejects at most {size.share:.0%} of {size.series} markets without an "
+        f"effect, in the market {size.market!r}."
+    )
 
 
 def _p(value: float) -> str:
