@@ -107,9 +107,9 @@ for name, one in fitted.items():
     print(name, "- regimes that fail:", ", ".join(map(str, table.index[table["fails"]])) or "none")
 
 # %% [markdown]
-# "none" means: at a typical moment of each regime the basis is inside 10 bps, or back within a day. Real markets that do
-# not fail have no joint failure to show, so what follows is the **simulated** panel in either case, in which venues
-# A and B fail together and C on its own.
+# "none" means: at a typical moment of each regime the basis is inside 10 bps, or back within a day. Real markets that
+# do not fail have no joint failure to show, so what follows is the **simulated** panel in either case, in which
+# venues A and B fail together and C on its own.
 
 # %%
 joined = bm.sample_panel(MODEL, simulated_panel(), rng=1, starts=3, **few) if real else fitted

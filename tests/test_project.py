@@ -21,7 +21,9 @@ import basismodels as bm
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "basismodels"
 HEAVY = ("pymc", "arviz", "ccxt", "matplotlib", "statsmodels")
-TARGETS = ("run", "test", "check", "slow", "bench", "notebooks", "paper")
+TARGETS = (
+    "run", "test", "check", "slow", "bench", "notebooks", "rolling-origin", "docs", "paper", "paper-check",
+)  # fmt: skip
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
