@@ -6,16 +6,11 @@ Exit codes: 0 ok, 2 usage, 3 data refused, 4 fitted but not to be trusted.
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import os
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from basismodels._output import atomic, fit_payload, plain, progress, write_json
 from basismodels.errors import BasismodelsError, DataError, ModelError, StoreError
 
 if TYPE_CHECKING:
@@ -49,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from basismodels import __version__
+    from basismodels._fetch import add_fetch
 
     parser = argparse.ArgumentParser(
         prog="basismodels",
@@ -62,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _compare_command(commands)
     _check_command(commands)
     _simulate_command(commands)
-    _fetch_command(commands)
+    add_fetch(commands)
     _watch_command(commands)
     return parser
 
@@ -153,21 +149,6 @@ def _simulate_command(commands: Any) -> None:
     parser.set_defaults(run=_simulate)
 
 
-def _fetch_command(commands: Any) -> None:
-    parser = commands.add_parser("fetch", help="download prices and funding of a perpetual into one file")
-    parser.add_argument("venue", metavar="VENUE", help="binance (the public archive), or ccxt:EXCHANGE (recent data)")
-    parser.add_argument("symbol", metavar="SYMBOL", help="such as BTCUSDT; for ccxt such as BTC/USDT:USDT")
-    parser.add_argument("--start", required=True, metavar="MONTH", help="first month or day, such as 2020-01")
-    parser.add_argument("--end", required=True, metavar="MONTH", help="last month or day, included")
-    parser.add_argument("--out", required=True, metavar="FILE", help="Parquet or CSV file; a manifest goes beside it")
-    parser.add_argument("--interval", default="1h", help="length of a bar, such as 1m, 5m, 1h")
-    parser.add_argument("--tolerance", type=float, default=0.01, help="share of missing bars above which it is refused")
-    parser.add_argument("--mark", action="store_true", help="write missing bars too, marked in a column gap")
-    parser.add_argument("--cache", metavar="FOLDER", help="where downloaded files are kept")
-    parser.add_argument("--base", metavar="URL", help="another address of the archive")
-    parser.set_defaults(run=_fetch)
-
-
 def _watch_command(commands: Any) -> None:
     parser = commands.add_parser("watch", help="follow a CSV file: filter and failure probability of new rows")
     _data_arguments(parser)
@@ -197,33 +178,12 @@ def _console() -> Console:
     return Console()
 
 
-@contextmanager
-def _progress(title: str) -> Iterator[Any]:
-    """A progress display on a terminal, nothing elsewhere; yields a callable (done, total)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda done, total: None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
 def fit_model(text: str, data: BasisSeries, args: argparse.Namespace) -> Fit:
     """Fit a model given as text, with progress."""
     from basismodels.inference.mle import fit
     from basismodels.presets import parse_model
 
-    with _progress(f"fitting {text}") as tell:
+    with progress(f"fitting {text}") as tell:
         return fit(
             parse_model(text), data, starts=args.starts, initial=args.initial, depth=args.depth, rng=args.rng,
             progress=tell,
@@ -255,54 +215,6 @@ def _short(value: float) -> str:
 
 def _simulated(data: BasisSeries) -> str:
     return "SIMULATED DATA\n" if data.provenance.get("simulated") else ""
-
-
-def fit_payload(fit: Fit, text: str, level: float, method: str | None = None) -> dict[str, Any]:
-    """The result of a fit as plain data, in the stable form of the command line's JSON."""
-    from basismodels.estimands.convergence import half_life
-    from basismodels.inference.intervals import conf_int
-
-    with _progress("intervals") as tell:
-        limits = conf_int(fit, method=method, level=level, progress=tell)
-        total, *parts = half_life(fit, level=level, method=method, progress=tell)
-    params = {
-        name: {
-            "estimate": float(fit.params[name]),
-            "se": float(fit.bse[name]),
-            "lower": float(limits["lower"][name]),
-            "upper": float(limits["upper"][name]),
-            "unit": unit,
-        }
-        for name, unit in zip(fit.names, fit.units, strict=True)
-    }
-    return {
-        "model": text,
-        "expression": repr(fit.model),
-        "nobs": fit.nobs,
-        "llf": fit.llf,
-        "aic": fit.aic,
-        "bic": fit.bic,
-        "ok": fit.ok,
-        "engine": fit.problem.engine.name,
-        "exact": fit.problem.engine.exact,
-        "initial": fit.problem.initial,
-        "depth": fit.problem.layout.depth,
-        "level": level,
-        "interval_method": str(limits["method"].iloc[0]) if len(limits) else "none",
-        "diagnostics": [{"code": d.code, "text": d.text, "fatal": d.fatal} for d in fit.diagnostics],
-        "params": params,
-        "half_life": [_estimate(part) for part in parts],
-        "half_life_total": _estimate(total),
-        "data": {
-            "fingerprint": fit.data.fingerprint,
-            "simulated": bool(fit.data.provenance.get("simulated")),
-        },
-    }
-
-
-def _estimate(one: Any) -> dict[str, Any]:
-    keys = ("component", "regime", "value", "lower", "upper", "unit", "method")
-    return {key: getattr(one, key) for key in keys}
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -363,21 +275,6 @@ def _simulate(args: argparse.Namespace) -> int:
     return OK if found.ok else DOUBTFUL
 
 
-def _fetch(args: argparse.Namespace) -> int:
-    from basismodels.sources.fetch import fetch
-
-    with _progress(f"fetching {args.symbol}") as tell:
-        made = fetch(
-            args.venue, args.symbol, args.start, args.end, interval=args.interval, cache=args.cache, base=args.base,
-            tell=tell,
-        )  # fmt: skip
-    written = made.write(args.out, args.tolerance, args.mark)
-    gaps = made.gaps()
-    print(f"{len(made.frame):,} rows of {args.symbol}, {made.frame.index[0]} to {made.frame.index[-1]}, in {written}")
-    print(gaps.to_string(index=False) if len(gaps) else "no gaps")
-    return OK
-
-
 def _watch(args: argparse.Namespace) -> int:
     from basismodels._watch import watch
     from basismodels.store import load
@@ -396,7 +293,7 @@ def _report(args: argparse.Namespace) -> int:
 
     data = load_data(args)
     models = tuple(split_models(args.models)) if args.models else DEFAULT_MODELS
-    with _progress("report") as tell:
+    with progress("report") as tell:
         made = write_report(
             data, args.out, models=models, horizon=args.horizon, band=args.band, level=args.level,
             starts=args.starts, initial=args.initial, rng=args.rng, command=_command(), progress=tell,
@@ -409,53 +306,6 @@ def _command() -> str:
     import shlex
 
     return shlex.join(["basismodels", *sys.argv[1:]])
-
-
-def plain(value: Any) -> Any:
-    """Plain JSON data: non-finite numbers as "inf", "-inf", "nan"; times as ISO 8601 with Z."""
-    if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if hasattr(value, "item") and not isinstance(value, str):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
-    if hasattr(value, "isoformat"):
-        return value.isoformat().replace("+00:00", "Z")
-    return value
-
-
-def write_json(payload: Any, path: str) -> None:
-    """Writes JSON whole or not at all; "-" is standard output."""
-    text = json.dumps(plain(payload), indent=2, allow_nan=False)
-    if path == "-":
-        print(text)
-        return
-    with atomic(path) as temporary:
-        Path(temporary).write_text(text + "\n", encoding="utf-8")
-
-
-@contextmanager
-def atomic(path: str | Path) -> Iterator[str]:
-    """A temporary name beside `path` that takes its place on success; nothing stays behind on failure."""
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent or Path(), prefix=f".{target.name}.")
-    except OSError as error:
-        raise ModelError(
-            f"cannot write {target}: {error.strerror}", remedy="choose a folder that exists"
-        ) from error
-    os.close(handle)
-    try:
-        yield name
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 if __name__ == "__main__":
