@@ -26,7 +26,7 @@ ONE = ("ou", "noise", "two-factor")
 NATURAL = {"kappa": 0.3, "theta": 1.5, "sigma": 2.0, "tau": 0.7, "slow.kappa": 0.02, "slow.sigma": 0.4, "q": 0.05}
 START = pd.Timestamp("2024-01-01", tz="UTC")
 
-laws = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+laws = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 seeds = st.integers(0, 2**32 - 1)
 models = st.sampled_from(sorted(MODELS))
 initials = st.sampled_from(["stationary", "conditional"])
