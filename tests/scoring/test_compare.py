@@ -62,3 +62,23 @@ class TestLeaveFutureOut:
     def test_a_start_without_past_or_future_is_refused(self, fits):
         with pytest.raises(bm.DataError, match="start"):
             bm.leave_future_out(fits["ou"], 1.0)
+
+    def test_a_posterior_is_sampled_again_as_it_was_unless_its_priors_were_its_owners(self, fits, monkeypatch):
+        from dataclasses import replace
+
+        from basismodels.inference import posterior
+
+        asked = []
+
+        def sampled(model, data, **options):
+            asked.append(options)
+            return replace(bm.fit(model, data), draws=np.tile(fits["ou"].x, (60, 1)), draws_kind="posterior")
+
+        monkeypatch.setattr(posterior, "sample", sampled)
+        facts = {"chains": 3, "tune": 250, "sampler": "pymc", "seed": 9}
+        one = replace(fits["ou"], draws=np.tile(fits["ou"].x, (60, 1)), draws_kind="posterior", facts=facts)
+        assert bm.leave_future_out(one, 0.95).kind == "posterior"
+        expected = {"rng": 9, "draws": 20, "chains": 3, "tune": 250, "sampler": "pymc", "initial": "stationary"}
+        assert asked == [expected]
+        with pytest.raises(bm.ModelError, match="refit="):
+            bm.leave_future_out(replace(one, facts={**facts, "own_priors": True}), 0.95)

@@ -58,8 +58,8 @@ def leave_future_out(
 
     The model is fitted to the rows before `start` (a stamp, or a share of the rows), its draws are weighted by
     the rows since, and it is fitted again where the weights' Pareto k exceeds `k`. `refit`: from a series to a
-    fit with draws; by default maximum likelihood from the fit's optimum with normal draws, or, for a fit
-    that carries posterior draws, `bm.sample` as it was called. Errors: ModelError, DataError.
+    fit with draws; by default maximum likelihood with normal draws, or, for a fit that carries posterior
+    draws, `bm.sample` again. Errors: ModelError, DataError.
     """
     time = fit.problem.time
     at = int(start * len(time)) if isinstance(start, float) else int(time.searchsorted(_utc(start)))
@@ -96,12 +96,21 @@ def _default(fit: Fit) -> Refit:
 
 
 def _sampled(fit: Fit) -> Refit:
-    """The same posterior again, of fewer rows."""
+    """The same posterior again, of fewer rows; priors of one's own are not in the record, and are asked for."""
+    if fit.facts.get("own_priors"):
+        raise ModelError(
+            "the posterior has priors of its own", remedy="refit=lambda data: bm.sample(model, data, priors=...)"
+        )
+    chains, size = int(fit.facts.get("chains", 4)), 0 if fit.draws is None else len(fit.draws)
 
     def again(data: BasisSeries) -> Fit:
         from basismodels.inference.posterior import sample
 
-        return sample(fit.model, data, rng=0)
+        return sample(
+            fit.model, data, rng=fit.facts.get("seed", 0), draws=max(size // chains, 1), chains=chains,
+            tune=int(fit.facts.get("tune", 1000)), sampler=str(fit.facts.get("sampler", "nutpie")),
+            initial=fit.problem.initial,
+        )  # fmt: skip
 
     return again
 
