@@ -100,7 +100,7 @@ coverage: $(INSTALLED)-test ## coverage of every interval, into tests/slow/cover
 	$(BIN)/python tests/slow/coverage.py
 
 docs: $(INSTALLED)-docs ## the documentation, into build/docs; a warning is an error
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs build/docs
 
 paper: $(INSTALLED)-paper ## the paper and the article: numbers, tables, figures, then build/paper.pdf and build/article.pdf
 	$(BIN)/python paper/build.py

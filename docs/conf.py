@@ -92,6 +92,17 @@ def _fields(entry: str) -> list[tuple[str, str]]:
     return [(key.lower(), re.sub(r"[{}]", "", value).replace(" and ", "; ").replace("\\", "")) for key, value in found]
 
 
+def forgotten() -> None:
+    """Outputs kept from an earlier build are dropped where a table they show is newer."""
+    cache, marker = Path(nb_execution_cache_path), ROOT / "build" / ".docs-tables"
+    tables = [*(ROOT / "benchmarks" / "results").glob("*.csv"), *(ROOT / "tests" / "slow").glob("*.csv")]
+    newest = max((table.stat().st_mtime for table in tables), default=0.0)
+    if cache.exists() and (not marker.exists() or marker.stat().st_mtime < newest):
+        shutil.rmtree(cache)
+    marker.parent.mkdir(exist_ok=True)
+    marker.touch()
+
+
 def setup(app):  # type: ignore[no-untyped-def]
     """Formulas as MathML, which browsers draw without a script from elsewhere."""
     from docutils import nodes
@@ -108,5 +119,6 @@ def setup(app):  # type: ignore[no-untyped-def]
     app.add_html_math_renderer("mathml", (written("inline"), None), (written("block"), None))
 
 
+forgotten()
 notebooks()
 references()
