@@ -71,8 +71,9 @@ def notebooks() -> None:
         if not made.exists() or made.read_text(encoding="utf-8") != source.read_text(encoding="utf-8"):
             shutil.copyfile(source, made)
     names = "\n".join(f"notebooks/{source.stem}" for source in sources)
-    (HERE / "notebooks.md").write_text(f"# Notebooks\n\nExecuted on the embedded example, which is simulated; `make notebooks` "
-        f"runs them on real data where they are at hand.\n\n```{{toctree}}\n:maxdepth: 1\n\n{names}\n```\n", encoding="utf-8")  # fmt: skip
+    said = "Executed on the embedded example, which is simulated; `make notebooks` runs them on real data where at hand."
+    page = f"# Notebooks\n\n{said}\n\n```{{toctree}}\n:maxdepth: 1\n\n{names}\n```\n"
+    (HERE / "notebooks.md").write_text(page, encoding="utf-8")
 
 
 def references() -> None:
