@@ -25,7 +25,7 @@ SERIES = {
     "XRP, hourly, 2024": ("binance_xrpusdt_1h", "2024-01-01", "2024-12-31"),
     "GBTC, daily, 2018 to 2024": ("gbtc_nav_daily", None, None),
 }
-MODELS = ("ou", "ou-noise", "two-factor", "switching-ou")
+MODELS = ("ou", "ou-noise", "two-factor")
 COLUMNS = (
     "series", "model", "part", "estimate (h)", "frequentist (h)", "method", "posterior median (h)", "posterior (h)",
     "R-hat", "seconds",
