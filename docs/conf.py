@@ -71,7 +71,7 @@ def notebooks() -> None:
         if not made.exists() or made.read_text(encoding="utf-8") != source.read_text(encoding="utf-8"):
             shutil.copyfile(source, made)
     names = "\n".join(f"notebooks/{source.stem}" for source in sources)
-    said = "Executed on the embedded example, which is simulated; `make notebooks` runs them on real data where at hand."
+    said = "Executed on the embedded, simulated example; `make notebooks` runs them on real data where there are any."
     page = f"# Notebooks\n\n{said}\n\n```{{toctree}}\n:maxdepth: 1\n\n{names}\n```\n"
     (HERE / "notebooks.md").write_text(page, encoding="utf-8")
 
