@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from basismodels.inference.grouping import level_groups, levels_of, volatility_groups
 from basismodels.likelihood import ou
 from basismodels.params import INTERCEPT, Coefficient
 from basismodels.problem import Problem
@@ -127,7 +128,7 @@ def _flicker(problem: Problem, size: Scales, rng: np.random.Generator) -> Array:
     score = np.abs(residual) if rng.random() < 0.5 else residual
     cuts = np.quantile(score, np.cumsum(rng.dirichlet(np.full(regimes, 3.0)))[:-1])
     groups = np.searchsorted(cuts, score).astype(np.int64)
-    kappa, sigma, _ = _by_group(y, dt, groups, regimes, size)
+    kappa, sigma, _ = _by_group(y, dt, groups, np.full(regimes, float(np.median(y))), size)
     rates = np.exp(rng.normal(-1.0, 0.8, (regimes, regimes))) / size.step
     noise = rng.uniform(0.05, 0.5)
     tau = np.maximum(noise * sigma * math.sqrt(size.step), 1e-3 * size.volatility * math.sqrt(size.step))
@@ -201,78 +202,55 @@ def _fill(problem: Problem, size: Scales, values: dict[str, float | Array]) -> A
 def _regime_starts(problem: Problem, size: Scales, count: int) -> list[Array]:
     """Starts from k-means on local volatility and slope, by noise share and window until `count` are had."""
     y, dt = observed(problem)
-    out = []
-    for window in (24, 8, 72):
+    out: list[Array] = []
+    ways = [(window, volatility_groups) for window in (24, 8, 72)]
+    if any(c.param == "theta" and c.regime for c in problem.spec.coefficients):
+        ways = [ways[0], (24, level_groups), (72, level_groups), *ways[1:]]
+    for window, grouped in ways:
         if len(out) >= count:
             break
-        groups = _groups(y, dt, problem.layout.regimes, window)
-        if groups is None:
-            continue
-        kappa, sigma, rates = _by_group(y, dt, groups, problem.layout.regimes, size)
-        for noise in (0.15, 0.4) if "tau" in problem.layout.places else (0.0,):
-            shrink = math.sqrt(max(1.0 - 2.0 * noise**2, 0.1))
-            out.append(
-                _fill(
-                    problem,
-                    size,
-                    {
-                        "kappa": kappa,
-                        "sigma": sigma * shrink,
-                        "q": rates,
-                        "tau": np.maximum(
-                            noise * sigma * math.sqrt(size.step),
-                            1e-3 * size.volatility * math.sqrt(size.step),
-                        ),
-                        "slow.kappa": max(size.kappa / 20.0, 3e-3 / size.span),
-                        "slow.sigma": 0.2 * size.sigma,
-                    },
-                )
-            )
+        groups = grouped(y, dt, problem.layout.regimes, window)
+        if groups is not None:
+            out += _grouped_starts(problem, size, y, dt, groups, grouped is level_groups)
     return out or [_fill(problem, size, {})]
 
 
-def _groups(y: Array, dt: Array, regimes: int, window: int) -> NDArray[np.int64] | None:
-    """Group of each step by local volatility and slope, ordered by volatility; None where too short."""
-    from scipy.cluster.vq import ClusterError, kmeans2
-
-    change = np.diff(y) / np.sqrt(dt)
-    window = min(window, len(change) // (2 * regimes))
-    if window < 2:
-        return None
-    kernel = np.ones(window) / window
-    power = np.convolve(change**2, kernel, mode="same")
-    level = y[:-1] - np.convolve(y[:-1], kernel, mode="same")
-    slope = np.convolve(change * level, kernel, mode="same") / (np.convolve(level**2, kernel, mode="same") + 1e-300)
-    floor = 1e-6 * float(np.mean(power)) + 1e-300
-    features = np.column_stack([np.log(power + floor), 0.3 * np.clip(slope / (np.std(slope) + 1e-300), -3, 3)])
-    edges = np.quantile(features[:, 0], (np.arange(regimes) + 0.5) / regimes)
-    centres = np.column_stack([edges, np.zeros(regimes)])
-    if not _spread_out(features):
-        return None
-    try:
-        _, labels = kmeans2(features, centres, minit="matrix", missing="raise")
-    except ClusterError:
-        return None
-    order = np.argsort([power[labels == k].mean() if (labels == k).any() else np.inf for k in range(regimes)])
-    rank = np.empty(regimes, dtype=np.int64)
-    rank[order] = np.arange(regimes)
-    return np.asarray(rank[labels])
+def _grouped_starts(
+    problem: Problem, size: Scales, y: Array, dt: Array, groups: NDArray[np.int64], levels: bool
+) -> list[Array]:
+    """One start for each share of noise from grouped steps; `levels`: each group has a level of its own."""
+    regimes = problem.layout.regimes
+    theta = levels_of(y, groups, regimes) if levels else np.full(regimes, float(np.median(y)))
+    kappa, sigma, rates = _by_group(y, dt, groups, theta, size)
+    if levels:
+        # about its own level each regime reverts fast, or the level would not have been seen
+        kappa = np.maximum(kappa, 0.4 / size.step)
+    out = []
+    for noise in (0.15, 0.4) if "tau" in problem.layout.places else (0.0,):
+        shrink = math.sqrt(max(1.0 - 2.0 * noise**2, 0.1))
+        values: dict[str, float | Array] = {
+            "kappa": kappa, "sigma": sigma * shrink, "q": rates,
+            "tau": np.maximum(
+                noise * sigma * math.sqrt(size.step), 1e-3 * size.volatility * math.sqrt(size.step)
+            ),
+            "slow.kappa": max(size.kappa / 20.0, 3e-3 / size.span), "slow.sigma": 0.2 * size.sigma,
+        }  # fmt: skip
+        out.append(_fill(problem, size, values | ({"theta": theta} if levels else {})))
+    return out
 
 
-def _spread_out(features: Array) -> bool:
-    return bool(np.all(np.isfinite(features)) and np.std(features[:, 0]) > 1e-9)
-
-
-def _by_group(y: Array, dt: Array, groups: NDArray[np.int64], regimes: int, size: Scales) -> tuple[Array, Array, Array]:
-    """kappa (K,), sigma (K,) and rates (K, K) of grouped steps."""
+def _by_group(y: Array, dt: Array, groups: NDArray[np.int64], theta: Array, size: Scales) -> tuple[Array, Array, Array]:
+    """kappa (K,), sigma (K,) and rates (K, K) of grouped steps, about levels theta (K,)."""
+    regimes = len(theta)
     kappa, sigma = np.full(regimes, size.kappa), np.full(regimes, size.volatility)
     rates = np.full((regimes, regimes), 0.02 / size.step)
-    x, change = y[:-1] - np.median(y), np.diff(y)
+    change = np.diff(y)
     for k in range(regimes):
         own = groups == k
         if own.sum() < 5:
             continue
-        drag = -float(x[own] @ change[own]) / max(float((x[own] ** 2) @ dt[own]), 1e-300)
+        x = y[:-1][own] - theta[k]
+        drag = -float(x @ change[own]) / max(float((x**2) @ dt[own]), 1e-300)
         kappa[k] = min(max(drag, 0.2 * size.kappa), 2.0 / size.step)
         sigma[k] = max(float(np.sqrt(np.mean(change[own] ** 2 / dt[own]))), 1e-3 * size.volatility)
         hours = float(dt[own].sum())
