@@ -107,16 +107,16 @@ if TYPE_CHECKING:
     from basismodels.estimands.failure import failure_probability as failure_probability
     from basismodels.estimands.failure import failure_regimes as failure_regimes
     from basismodels.estimands.forecast import forecast as forecast
-    from basismodels.estimands.joint import JointFailure as JointFailure
-    from basismodels.estimands.joint import joint_failure as joint_failure
     from basismodels.estimands.funding_diagnostic import FundingDiagnostic as FundingDiagnostic
     from basismodels.estimands.funding_diagnostic import funding_diagnostic as funding_diagnostic
+    from basismodels.estimands.joint import JointFailure as JointFailure
+    from basismodels.estimands.joint import joint_failure as joint_failure
     from basismodels.estimands.outlook import failure_outlook as failure_outlook
     from basismodels.estimands.passage import convergence_probability as convergence_probability
     from basismodels.estimands.passage import inside_probability as inside_probability
+    from basismodels.estimands.return_time import expected_return_time as expected_return_time
     from basismodels.estimands.rolling import rolling as rolling
     from basismodels.estimands.speed_curve import speed_curve as speed_curve
-    from basismodels.estimands.return_time import expected_return_time as expected_return_time
     from basismodels.inference.bootstrap import bootstrap as bootstrap
     from basismodels.inference.draws import draws_of as draws_of
     from basismodels.inference.intervals import conf_int as conf_int
@@ -125,9 +125,9 @@ if TYPE_CHECKING:
     from basismodels.inference.many import fit_many as fit_many
     from basismodels.inference.mle import fit as fit
     from basismodels.inference.online import update as update
-    from basismodels.inference.particle import particle_loglik as particle_loglik
     from basismodels.inference.panel import PanelFit as PanelFit
     from basismodels.inference.panel import sample_panel as sample_panel
+    from basismodels.inference.particle import particle_loglik as particle_loglik
     from basismodels.inference.posterior import sample as sample
     from basismodels.inference.pymc_model import to_pymc as to_pymc
     from basismodels.inference.refilter import refilter as refilter

@@ -120,7 +120,7 @@ def sample_panel(
 
 @dataclass(frozen=True)
 class _Pooled:
-    """Places of the pooled and the other coefficients in the free vector; prior mean and sd (units, p) on that scale."""
+    """Places of the pooled and the other coefficients in the free vector; prior mean and sd (units, p) there."""
 
     pooled: NDArray[np.int64]
     own: NDArray[np.int64]
