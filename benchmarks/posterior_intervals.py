@@ -2,7 +2,8 @@
 
 Needs binance_btcusdt_1h, binance_xrpusdt_1h and gbtc_nav_daily in BASISMODELS_DATA (default ../shared/data);
 writes benchmarks/results/posterior_intervals.csv, resuming by row. Frequentist: Wald for regimes, profile
-likelihood otherwise (the combined one: normal draws); posterior: quantiles of the draws of `bm.sample` under default priors.
+likelihood otherwise (the combined one: normal draws). Posterior: quantiles of the draws of `bm.sample` under
+default priors.
 """
 
 from __future__ import annotations
