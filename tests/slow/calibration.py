@@ -94,10 +94,10 @@ def summary(path: Path = OUT) -> pd.DataFrame:
         covered = part["covered"].dropna()
         rows.append(
             {
-                "setting": name, "series": len(part), "without band": int(part["covered"].isna().sum()),
+                "setting": name, "series": len(part), "without_band": int(part["covered"].isna().sum()),
                 "covered": covered.mean(), "se": covered.std() / math.sqrt(len(covered)),
-                "covered to 0.001": part["covered_001"].mean(), "se of that": part["covered_001"].sem(),
-                "covered in doubt": np.average(
+                "covered_to_0.001": part["covered_001"].mean(), "se_of_that": part["covered_001"].sem(),
+                "covered_in_doubt": np.average(
                     part["covered_doubt"].fillna(0), weights=part["doubt"] * part["covered_doubt"].notna()
                 ),
                 **part[["brier", "brier_true", "log_score", "log_score_true"]].mean().to_dict(),
@@ -122,8 +122,8 @@ def reliability(path: Path = OUT) -> pd.DataFrame:
             frame = pd.DataFrame(
                 {
                     "setting": name, "bin": np.arange(BINS) / BINS, "hours": total,
-                    "mean probability": sums.sum(axis=0) / total,
-                    "share failing": hits.sum(axis=0) / total, "off low": low, "off high": high,
+                    "mean_probability": sums.sum(axis=0) / total,
+                    "share_failing": hits.sum(axis=0) / total, "off_low": low, "off_high": high,
                 }
             )  # fmt: skip
         rows.append(frame)
