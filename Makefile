@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py notebooks/[0-9]*.md))
 STUDIES   := $(filter-out %_study.py,$(sort $(wildcard tests/slow/*.py)))
 
-.PHONY: help run test check lint slow bench rolling-origin sampling posterior-intervals panel sbc rules-table placebo funding counterfactual tables notebooks docs paper-check events coverage paper rolling instruments fuzz sbom
+.PHONY: help run test test-long check lint slow bench rolling-origin sampling posterior-intervals panel sbc rules-table placebo funding counterfactual tables notebooks docs paper-check events coverage paper rolling instruments fuzz sbom
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -19,11 +19,14 @@ help: ## this list
 run: $(INSTALLED)-core ## the report on the embedded example: key figures here, pictures in report.html
 	$(BIN)/basismodels report --out report.html
 
-test: $(INSTALLED)-test ## every test
+test: $(INSTALLED)-test ## the tests, in under ten minutes
 	$(BIN)/python -m pytest
 
+test-long: $(INSTALLED)-test ## the tests that compile, sample or simulate for long
+	$(BIN)/python -m pytest -m long
+
 check: lint ## what to run before a commit: lint, types, import contract, quick tests
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow and not long"
 
 lint: $(INSTALLED)-test ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 
 import basismodels as bm
@@ -85,7 +86,9 @@ def test_every_name_of_the_readme_is_public() -> None:
 
 @pytest.mark.slow
 def test_the_code_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_market().rename_axis("time").to_parquet(tmp_path / "prices.parquet")
+    market = make_market().rename_axis("time")
+    market.to_parquet(tmp_path / "prices.parquet")
+    pd.concat([market.assign(symbol=name) for name in ("A", "B")]).to_parquet(tmp_path / "all.parquet")
     monkeypatch.chdir(tmp_path)
     scope: dict[str, object] = {}
     for block in (text for kind, text in BLOCKS if kind == "python"):

@@ -12,6 +12,8 @@ import pytest
 
 import basismodels as bm
 
+pytestmark = pytest.mark.long
+
 distributed = pytest.importorskip("distributed")
 TRUTH = {"kappa": 0.4, "theta": 0.0, "sigma": 2.0, "slow.kappa": 0.01, "slow.sigma": 0.3, "tau": 0.5}
 MODEL = bm.OU() + bm.SlowOU() + bm.Noise()

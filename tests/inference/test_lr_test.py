@@ -15,6 +15,7 @@ def simulated(params, model, seed):
     return bm.simulate(model, params, TIMES, rng=seed)
 
 
+@pytest.mark.long
 def test_noise_that_is_there_is_found_and_noise_that_is_not_is_not():
     noisy = simulated({"kappa": 0.05, "theta": 0.0, "sigma": 1.0, "tau": 1.5}, bm.OU() + bm.Noise(), 1)
     plain = simulated({"kappa": 0.05, "theta": 0.0, "sigma": 1.0}, bm.OU(), 2)
@@ -30,6 +31,7 @@ def test_noise_that_is_there_is_found_and_noise_that_is_not_is_not():
     assert (found[1].simulated >= 0).all()
 
 
+@pytest.mark.long
 def test_p_values_under_the_null_are_spread_out():
     """Twelve series from the null: neither all small nor all large (a statistic left unsimulated would be)."""
     p = []

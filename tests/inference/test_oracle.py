@@ -12,6 +12,8 @@ import pytest
 import basismodels as bm
 from basismodels.problem import bind
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def oracle():

@@ -9,6 +9,8 @@ import pytest
 import basismodels as bm
 from basismodels.estimands.joint import _common, _effective, regime_path
 
+pytestmark = pytest.mark.long
+
 MODEL = bm.Switching(bm.OU(), regimes=2)
 TRUTH = {"kappa[0]": 0.4, "kappa[1]": 0.05, "theta": 0.0, "sigma[0]": 0.6, "sigma[1]": 4.0}
 RATES = {"q[0->1]": 0.02, "q[1->0]": 0.06}

@@ -10,6 +10,8 @@ from basismodels.inference.posterior import Run
 from basismodels.inference.priors import draws_from, order_weight, priors_of
 from basismodels.problem import bind
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def data():

@@ -14,6 +14,8 @@ from basismodels.likelihood.packed import data_of, packs
 from basismodels.problem import Problem, bind
 from basismodels.series import BasisSeries
 
+pytestmark = pytest.mark.long
+
 Factory = Callable[..., Any]
 
 

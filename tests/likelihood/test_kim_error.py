@@ -23,6 +23,7 @@ def study():
     del sys.modules["kim_error"]
 
 
+@pytest.mark.long
 def test_it_resumes(study, tmp_path, capsys):
     out = tmp_path / "table.csv"
     name = study.settings()[0].name

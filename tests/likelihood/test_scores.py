@@ -74,6 +74,7 @@ def test_mean_score_is_zero(name):
     assert p_value(gradients) > 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["kalman, ou-noise", "kalman, two-factor", "hamilton"])
 def test_each_wrong_parameter_of_the_simulator_is_seen(name):

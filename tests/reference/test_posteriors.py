@@ -12,6 +12,8 @@ import pytest
 import basismodels as bm
 from basismodels.inference.diagnose_draws import ess
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parent
 STORED = json.loads((HERE / "posteriors.json").read_text(encoding="utf-8"))
 

@@ -12,6 +12,8 @@ import basismodels as bm
 from basismodels.inference.posterior import Run
 from basismodels.scoring import calibration, ranks
 
+pytestmark = pytest.mark.long
+
 SIZE, COUNT = 19, 40
 PRIORS = {
     "kappa": bm.Prior("LogNormal", (("mu", np.log(0.3)), ("sigma", 0.3))),

@@ -34,7 +34,8 @@ def Switching(
         raise ModelError(f'chain_start must be "stationary" or "free", got {chain_start!r}')
     if max_step is not None:
         real(max_step, "max_step", above=0.0, remedy="max_step=1.0, in hours")
-    if not isinstance(varies, str) and not (isinstance(varies, list | tuple) and all(isinstance(v, str) for v in varies)):
+    several = isinstance(varies, list | tuple) and all(isinstance(v, str) for v in varies)
+    if not (isinstance(varies, str) or several):
         raise ModelError(f"varies must be names of parameters, got {varies!r}", remedy='varies=("kappa", "sigma")')
     if not isinstance(transition, str):
         raise ModelError(f"transition must be a formula, got {transition!r}", remedy='transition="1"')

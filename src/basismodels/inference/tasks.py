@@ -26,6 +26,7 @@ from basismodels.errors import ModelError, StoreError
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 _DIGEST = 32
+_BARREN = 3
 
 
 def run_tasks(
@@ -48,6 +49,7 @@ def run_tasks(
     done = {} if shelf is None else shelf.finished(len(jobs))
     with shown(title, progress) as tell:
         tell(len(done), len(jobs))
+        barren = 0
         while len(done) < len(jobs):
             before = len(done)
             try:
@@ -57,7 +59,8 @@ def run_tasks(
                     done[i] = content
                     tell(len(done), len(jobs))
             except BrokenExecutor:
-                if len(done) == before:
+                barren = 0 if len(done) > before else barren + 1
+                if barren == _BARREN:
                     raise
     return [done[i] for i in range(len(jobs))]
 
