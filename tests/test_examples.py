@@ -15,6 +15,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "examples.md"
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
+@pytest.mark.long
 def test_examples_run() -> None:
     found = doctest.testfile(str(PAGE), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert found.attempted > 50
