@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from basismodels.errors import ModelError
+from basismodels._atomic import atomic
 
 if TYPE_CHECKING:
     from basismodels.results import Fit
@@ -109,25 +107,3 @@ def write_json(payload: Any, path: str) -> None:
         return
     with atomic(path) as temporary:
         Path(temporary).write_text(text + "\n", encoding="utf-8")
-
-
-@contextmanager
-def atomic(path: str | Path) -> Iterator[str]:
-    """A temporary name beside `path` that takes its place on success; nothing stays behind on failure."""
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent or Path(), prefix=f".{target.name}.")
-    except OSError as error:
-        raise ModelError(
-            f"cannot write {target}: {error.strerror}", remedy="choose a folder that exists"
-        ) from error
-    os.close(handle)
-    try:
-        yield name
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

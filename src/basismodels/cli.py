@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from basismodels._output import atomic, fit_payload, plain, progress, write_json
+from basismodels._atomic import atomic
+from basismodels._output import fit_payload, plain, progress, write_json
 from basismodels.errors import BasismodelsError, DataError, ModelError, StoreError
 
 if TYPE_CHECKING:

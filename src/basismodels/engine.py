@@ -35,26 +35,32 @@ class Engine:
     name: str
     exact: bool
     kernel: Any
+    depth: int = 1
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travels to another process by the kernel's name where that is a module, which does not pickle."""
-        return _engine, (self.name, self.exact, getattr(self.kernel, "__name__", self.kernel))
+        """Travels to another process by the kernel's name, since a module does not pickle."""
+        return _engine, (self.name, self.exact, self.kernel.__name__, self.depth)
+
+    @property
+    def _options(self) -> dict[str, int]:
+        """What the kernel takes besides arrays: the exact ones know no depth."""
+        return {} if self.exact else {"depth": self.depth}
 
     def loglik(self, layout: Layout, x: Array) -> float:
         """Log likelihood at a free vector (p,)."""
         steps, start = assemble.coefficients(layout, x)
-        return float(self.kernel.loglik(layout.y, layout.row, steps, start))
+        return float(self.kernel.loglik(layout.y, layout.row, steps, start, **self._options))
 
     def loglik_grad(self, layout: Layout, x: Array) -> tuple[float, Array]:
         """Log likelihood and its exact gradient (p,)."""
         at = assemble.bound(layout, x)
-        value, bars, start_bars = self.kernel.loglik_grad(layout.y, layout.row, at.steps, at.start)
+        value, bars, start_bars = self.kernel.loglik_grad(layout.y, layout.row, at.steps, at.start, **self._options)
         return float(value), assemble.adjoint(layout, x, at, bars, start_bars)
 
     def filter(self, layout: Layout, x: Array) -> Filtered:
         """Filtered probabilities, moments and one-step log densities."""
         steps, start = assemble.coefficients(layout, x)
-        filtered: Filtered = self.kernel.filter(layout.y, layout.row, steps, start)
+        filtered: Filtered = self.kernel.filter(layout.y, layout.row, steps, start, **self._options)
         return filtered
 
     def smooth(self, layout: Layout, x: Array) -> Smoothed:
@@ -63,8 +69,8 @@ class Engine:
         return smoother.smooth(self.filter(layout, x), layout.row, steps)
 
 
-def _engine(name: str, exact: bool, kernel: Any) -> Engine:
-    return Engine(name, exact, import_module(kernel) if isinstance(kernel, str) else kernel)
+def _engine(name: str, exact: bool, kernel: str, depth: int) -> Engine:
+    return Engine(name, exact, import_module(kernel), depth)
 
 
 KALMAN = Engine("kalman", True, kalman)
@@ -72,17 +78,9 @@ SLOW_KALMAN = Engine("kalman", True, kim)
 HAMILTON = Engine("hamilton", True, hamilton)
 
 
-class _Deep:
-    """Moment matching over histories of the last `depth` regimes, with the functions of `kim`."""
-
-    def __init__(self, depth: int) -> None:
-        for name in ("loglik", "loglik_grad", "filter", "pointwise"):
-            setattr(self, name, partial(getattr(kim, name), depth=depth))
-
-
 def matched(depth: int) -> Engine:
     """The moment-matching engine over the last `depth` regimes."""
-    return Engine("kim", False, kim if depth == 1 else _Deep(depth))
+    return Engine("kim", False, kim, depth)
 
 
 def choose(layout: Layout) -> Engine:

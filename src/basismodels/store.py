@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from dataclasses import replace
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from basismodels._atomic import atomic
 from basismodels.errors import StoreError, file_path
 from basismodels.presets import parse_model
 from basismodels.problem import bind
@@ -129,18 +128,9 @@ def _facts_of(arrays: Any) -> dict[str, Any]:
 
 
 def _write(target: Path, members: dict[str, bytes]) -> Path:
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise StoreError(f"cannot write {target}: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for member in sorted(members):
-                archive.writestr(zipfile.ZipInfo(member), members[member])
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with atomic(target, StoreError) as name, zipfile.ZipFile(name, "w", zipfile.ZIP_STORED) as archive:
+        for member in sorted(members):
+            archive.writestr(zipfile.ZipInfo(member), members[member])
     return target
 
 

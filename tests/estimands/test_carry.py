@@ -47,6 +47,17 @@ def test_convergence_is_the_forecast(fit):
     assert np.std(moved) == pytest.approx(ahead["sd"], rel=0.1)  # funding moves it a little
 
 
+def test_the_covariates_in_force_are_those_of_the_last_row():
+    """A level that follows a covariate which jumps in the last row: the first step goes where the forecast goes."""
+    z = pd.DataFrame({"z": np.r_[np.sin(np.arange(len(TIMES) - 1.0)), 40.0]}, index=TIMES)
+    basis = np.random.default_rng(3).normal(size=len(TIMES)) + np.r_[0.0, z["z"].to_numpy()[:-1]]
+    fit = bm.fit(bm.OU(theta="1 + z"), bm.BasisSeries.from_basis(TIMES, basis, covariates=z))
+    ahead = bm.forecast(fit, 1).summary_frame().iloc[-1]
+    made = bm.carry(fit, 1, side="short", rule=RULE, draws=1, paths=20_000, rng=2)
+    assert abs(ahead["mean"] - fit.data.basis[-1]) > 10
+    assert made.table.loc["convergence", "value"] == pytest.approx(fit.data.basis[-1] - ahead["mean"], abs=0.1)
+
+
 def test_inside_the_deadband_a_day_pays_three_times_the_interest():
     made = bm.carry(fitted({"kappa": 1.0, "theta": 2.0, "sigma": 0.01}), 24, side="short", rule=RULE, draws=1, rng=1)
     assert made.table.loc["funding", "value"] == pytest.approx(3.0, abs=1e-6)
@@ -56,6 +67,19 @@ def test_a_premium_beyond_the_deadband_pays_itself_less_the_damper():
     """At 25 bps for eight hours: 25 + clamp(1 - 25, +-5) = 20 bps."""
     made = bm.carry(fitted({"kappa": 1.0, "theta": 25.0, "sigma": 0.01}), 8, side="short", rule=RULE, draws=1, rng=1)
     assert made.table.loc["funding", "value"] == pytest.approx(1e4 * np.expm1(25e-4) - 5.0, abs=0.05)
+
+
+def test_the_first_payment_remembers_the_rows_already_seen():
+    """Seven of eight hours stood at 25 bps: the payment in an hour is set by them, whatever the last hour does."""
+    calm = fitted({"kappa": 1.0, "theta": 0.0, "sigma": 0.01})
+    basis = np.array(calm.data.basis)
+    basis[-7:] = 25.0
+    fit = bm.refilter(calm, bm.BasisSeries.from_basis(TIMES, basis))
+    made = bm.carry(fit, 1, side="short", rule=RULE, draws=1, paths=50, rng=1)
+    last = 25.0 * np.exp(-fit.params["kappa"]) + fit.params["theta"] * -np.expm1(-fit.params["kappa"])
+    premium = 1e4 * np.expm1(np.r_[np.full(7, 25.0), last] / 1e4)
+    expected = premium @ np.arange(1, 9) / 36 - 5.0
+    assert made.table.loc["funding", "value"] == pytest.approx(expected, abs=0.02)
 
 
 def test_closing_at_convergence_forfeits_what_comes_later(fit):

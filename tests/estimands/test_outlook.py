@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import basismodels as bm
-from basismodels.estimands.outlook import chain_outlook, stationary
+from basismodels.estimands.outlook import chain_outlook
 
 
 def test_two_regimes_have_closed_forms():
@@ -59,11 +60,25 @@ def test_no_failure_and_nothing_but_failure():
     assert np.isinf(every["duration"])
 
 
-def test_the_stationary_law_is_one():
-    rates = np.array([[-0.04, 0.03, 0.01], [0.1, -0.3, 0.2], [0.05, 0.02, -0.07]])
-    law = stationary(rates)
-    np.testing.assert_allclose(law @ rates, 0.0, atol=1e-14)
-    assert law.sum() == pytest.approx(1.0)
+def test_rates_are_those_known_at_the_last_row():
+    """A covariate that jumps in the last row moves every quantity: the row before it is no longer in force."""
+    times = pd.date_range("2024-01-01", periods=600, freq="h", tz="UTC")
+    z = np.sin(np.arange(600.0))
+    z[-1] = 3.0
+    wild = np.where(np.arange(600) % 60 < 20, 5.0, 1.0)
+    basis = wild * np.random.default_rng(1).normal(size=600)
+    data = bm.BasisSeries.from_basis(times, basis, covariates=pd.DataFrame({"z": z}, index=times))
+    fit = bm.fit(bm.Switching(bm.OU(), 2, transition="1 + z"), data, starts=2)
+    made = bm.failure_outlook(fit, band=1e-3, threshold=1e-9, draws=2)
+    failing = bm.failure_regimes(fit, band=1e-3, threshold=1e-9, draws=2)["fails"].to_numpy()
+    p = fit.params
+    rates = np.zeros((2, 2))
+    for i, j in ((0, 1), (1, 0)):
+        rates[i, j] = p[f"q[{i}->{j}]"] * np.exp(3.0 * p[f"q[{i}->{j}]:z"])
+    expected = chain_outlook(rates, fit.filtered.p[-1], failing, 24.0)
+    assert made.loc["ahead", "value"] == pytest.approx(expected["ahead"], rel=1e-9)
+    assert made.loc["stationary", "value"] == pytest.approx(expected["stationary"], rel=1e-9)
+    assert failing.any()
 
 
 def test_on_a_fit_with_limits():

@@ -9,9 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import DataError
+from basismodels.estimands.ahead import steps_ahead
 from basismodels.funding.mechanism import Rule
-from basismodels.likelihood import assemble
-from basismodels.likelihood.kim import Steps
 from basismodels.problem import Problem
 from basismodels.results import Fit
 
@@ -32,19 +31,9 @@ def step_hours(problem: Problem) -> float:
     return float(np.median(np.diff(problem.data.hours)))
 
 
-def steps_at(problem: Problem, x: Array, spacing: float) -> Steps:
-    """Coefficients of one step of `spacing` hours with the covariates of the last row."""
-    layout, last = problem.layout, problem.layout.row[-1:]
-    ahead = layout._replace(
-        dt=np.array([spacing]), row=np.zeros(1, dtype=np.int64),
-        design={name: np.ascontiguousarray(values[last]) for name, values in layout.design.items()},
-    )  # fmt: skip
-    return assemble.steps_of(ahead, assemble.natural(ahead, x))
-
-
 def walks(problem: Problem, x: Array, count: int, paths: int, rng: np.random.Generator) -> Walks:
     """`paths` paths of `count` steps from the filtered law of the last row."""
-    law, steps = problem.engine.filter(problem.layout, x), steps_at(problem, x, step_hours(problem))
+    law, steps = problem.engine.filter(problem.layout, x), steps_ahead(problem, x, step_hours(problem))
     s = rng.choice(len(law.p[-1]), size=paths, p=law.p[-1] / law.p[-1].sum())
     state = _drawn(law.mean[-1][s], law.var[-1][s], rng)
     regime, level = state[:, 0].copy(), state[:, 1].copy()

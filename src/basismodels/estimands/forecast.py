@@ -9,9 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError, real
+from basismodels.estimands.ahead import steps_ahead
 from basismodels.estimands.mixture import Law, Mixture, branches, merged, observed
-from basismodels.likelihood import assemble
-from basismodels.likelihood.kim import Steps
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
@@ -72,7 +71,7 @@ def forecast(fit: Fit, horizon: float = 24.0) -> Forecast:
     count = int(np.ceil(real(horizon, "horizon", above=0.0, remedy="horizon=24, in hours") / spacing - 1e-9))
     if not 1 <= count <= _MOST_STEPS:
         raise ModelError(f"a horizon of {horizon:g} h is {count:,} steps of {spacing:g} h, not 1 to {_MOST_STEPS:,}")
-    step = _ahead(fit, spacing)
+    step = steps_ahead(fit.problem, fit.x, spacing)
     found = fit.filtered
     law = Law(found.p[-1:], found.mean[-1:], found.var[-1:])
     steps: list[Mixture] = []
@@ -86,14 +85,3 @@ def forecast(fit: Fit, horizon: float = 24.0) -> Forecast:
     frame = pd.DataFrame(regimes, index=pd.Index(hours, name="hours_ahead"))
     mean, sd = np.concatenate([one.mean for one in steps]), np.concatenate([one.sd for one in steps])
     return Forecast(hours, share, mean, sd, frame)
-
-
-def _ahead(fit: Fit, spacing: float) -> Steps:
-    """Step coefficients of one row ahead: the last row's covariates, the median spacing."""
-    layout, last = fit.problem.layout, fit.problem.data.n - 1
-    design = {
-        name: (fit.problem.designs[name].values[[last]] if name in fit.problem.designs else np.ones((1, 1)))
-        for name in layout.places
-    }
-    ahead = layout._replace(dt=np.array([spacing]), design=design, row=np.zeros(1, dtype=np.int64))
-    return assemble.steps_of(ahead, assemble.natural(ahead, fit.x))

@@ -9,10 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
+from basismodels.estimands.ahead import natural_ahead
 from basismodels.estimands.failure import THRESHOLD, Event, Failing, centre_of, over_draws
 from basismodels.estimands.passage import check_band
+from basismodels.inference.chain import transition_matrix
 from basismodels.inference.intervals import checked_level
-from basismodels.likelihood import assemble
+from basismodels.likelihood.transition import generator, stationary_law
 from basismodels.problem import Problem
 from basismodels.results import Fit
 
@@ -63,7 +65,8 @@ def failure_outlook(
 
 def _quantile(values: list[float], q: float) -> float:
     known = [v for v in values if not math.isnan(v)]
-    return float(np.quantile(known, q)) if known else math.nan
+    # an order statistic: between two infinite durations nothing can be interpolated
+    return float(np.quantile(known, q, method="inverted_cdf")) if known else math.nan
 
 
 def _to_settlement(fit: Fit) -> float:
@@ -81,8 +84,7 @@ def _to_settlement(fit: Fit) -> float:
 
 def _one(problem: Problem, found: Failing, horizon: float, wait: float) -> dict[str, float]:
     """Every quantity under one free vector."""
-    last = problem.layout.row[-1]
-    rates = assemble.natural(problem.layout, found.x).rates[last]
+    rates = natural_ahead(problem, found.x).rates[0]
     now = problem.engine.filter(problem.layout, found.x).p[-1]
     return chain_outlook(rates, now, found.failing, horizon, wait)
 
@@ -93,38 +95,29 @@ def chain_outlook(
     """The quantities of `failure_outlook` for a chain: rates (K, K) 1/h, law now (K,), failing (K,), hours."""
     from scipy.linalg import expm
 
-    generator = rates - np.diag(np.diag(rates))
-    generator = generator - np.diag(generator.sum(axis=1))
-    long_run = stationary(generator)
+    moves = generator(rates[None])[0]
+    long_run = stationary_law(rates)
     calm = ~failing
-    stay = expm(generator[np.ix_(calm, calm)] * horizon).sum(axis=1) if calm.any() else np.zeros(0)
-    entries = (long_run[calm] @ generator[np.ix_(calm, failing)]) if calm.any() else long_run[failing]
+    stay = expm(moves[np.ix_(calm, calm)] * horizon).sum(axis=1) if calm.any() else np.zeros(0)
+    entries = (long_run[calm] @ moves[np.ix_(calm, failing)]) if calm.any() else long_run[failing]
     out = {"now": float(now[failing].sum())}
     if not math.isnan(wait):
-        out["next settlement"] = float((now @ expm(generator * wait))[failing].sum())
+        out["next settlement"] = float((now @ transition_matrix(rates, wait))[failing].sum())
     return out | {
-        "ahead": float((now @ expm(generator * horizon))[failing].sum()),
+        "ahead": float((now @ transition_matrix(rates, horizon))[failing].sum()),
         "any": float(1.0 - now[calm] @ stay) if failing.any() else 0.0,
         "stationary": float(long_run[failing].sum()),
-        "duration": _duration(generator, failing, entries),
-        "residual": _duration(generator, failing, now[failing]),
+        "duration": _duration(moves, failing, entries),
+        "residual": _duration(moves, failing, now[failing]),
     }
 
 
-def _duration(generator: Array, failing: NDArray[np.bool_], begin: Array) -> float:
+def _duration(moves: Array, failing: NDArray[np.bool_], begin: Array) -> float:
     """Expected hours in the failing regimes from a law over them; infinite where they are never left."""
     total = float(begin.sum())
     if not failing.any() or total <= 0.0:
         return math.nan
-    block = generator[np.ix_(failing, failing)]
+    block = moves[np.ix_(failing, failing)]
     if np.linalg.cond(block) > 1e14:
         return math.inf
     return float(begin @ np.linalg.solve(-block, np.ones(len(block)))) / total
-
-
-def stationary(generator: Array) -> Array:
-    """Stationary law (K,) of a generator (K, K)."""
-    k = len(generator)
-    system = np.vstack([generator.T, np.ones(k)])
-    law, *_ = np.linalg.lstsq(system, np.append(np.zeros(k), 1.0), rcond=None)
-    return np.asarray(np.clip(law, 0.0, 1.0))

@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
-from basismodels.estimands.outlook import stationary
 from basismodels.estimands.passage import check_band
 from basismodels.estimands.state import State, state_of
 from basismodels.likelihood import assemble
+from basismodels.likelihood.transition import stationary_law
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
@@ -106,10 +106,11 @@ def return_times(
 
 def _sure(kappa: Array, rates: Array) -> bool:
     """Whether the mean time is finite: distances shrink on average over the chain's stationary law."""
-    generator = rates - np.diag(np.diag(rates))
-    leave = generator.sum(axis=1)
+    if len(kappa) == 1:
+        return bool(kappa[0] > 0.0)
+    leave = rates.sum(axis=1) - np.diag(rates)
     held = (kappa <= 0.0) & (leave <= 0.0)
-    return not held.any() and float(stationary(generator - np.diag(leave)) @ kappa) > 0.0
+    return not held.any() and float(stationary_law(rates) @ kappa) > 0.0
 
 
 def _grid(kappa: Array, drift: Array, variance: Array, rates: Array, band: float, reach: float, points: int) -> Array:

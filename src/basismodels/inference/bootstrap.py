@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from basismodels.errors import ModelError
 from basismodels.inference.simulate import simulate_path
 from basismodels.inference.starts import bounds, scales
-from basismodels.inference.tasks import key_of, packed, run_tasks, unpacked
+from basismodels.inference.tasks import key_of, packed, run_tasks, seed_of, unpacked
 from basismodels.inference.warm import curvature, warm_fit
 from basismodels.likelihood import assemble, hamilton_ou
 from basismodels.likelihood.hamilton_layout import places
@@ -43,7 +43,7 @@ def bootstrap(
     """
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
         raise ModelError(f"draws must be a positive whole number, got {draws!r}")
-    seed = _entropy(rng)
+    seed = seed_of(rng)
     work = partial(_refits, fit.problem, fit.x, bounds(fit.problem, scales(fit.problem)), fit.cov, seed)
     jobs = [(first, min(_CHUNK, draws - first)) for first in range(0, draws, _CHUNK)]
     made = run_tasks(
@@ -64,12 +64,6 @@ def _key(fit: Fit, seed: int) -> str:
         "bootstrap", _CHUNK, repr(fit.model), fit.problem.initial, fit.names, fit.x, fit.cov,
         layout.y, layout.row, layout.dt, layout.constants, design, layout.kappa_log, layout.depth, seed,
     )  # fmt: skip
-
-
-def _entropy(rng: np.random.Generator | int | None) -> int:
-    if isinstance(rng, np.random.Generator):
-        return int(rng.integers(2**63))
-    return 0 if rng is None else int(rng)
 
 
 def _refits(problem: Problem, x: Array, box: Array, cov: Array, seed: int, job: tuple[int, int]) -> bytes:

@@ -20,7 +20,7 @@ from basismodels.errors import ModelError
 from basismodels.inference.bootstrap import simulator, with_series
 from basismodels.inference.mle import optima_of
 from basismodels.inference.starts import bounds, scales
-from basismodels.inference.tasks import key_of, packed, run_tasks, unpacked
+from basismodels.inference.tasks import key_of, packed, run_tasks, seed_of, unpacked
 from basismodels.inference.warm import curvature, warm_fit
 from basismodels.problem import Problem
 from basismodels.results import Fit
@@ -72,7 +72,7 @@ def likelihood_ratio_test(
     Errors: ModelError where the fits are of other data, or the alternative has no more parameters.
     """
     _check(null, alternative, draws, starts)
-    seed = int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else int(rng or 0)
+    seed = seed_of(rng)
     statistic = 2.0 * (_alternative_llf(alternative.problem, starts, np.random.SeedSequence(seed)) - null.llf)
     work = partial(_statistics, null.problem, null.x, null.cov, alternative.problem, starts, seed)
     jobs = [(first, min(_CHUNK, draws - first)) for first in range(0, draws, _CHUNK)]

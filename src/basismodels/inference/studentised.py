@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -11,13 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
+from basismodels.inference.bootstrap import with_series
 from basismodels.inference.labels import matched
 from basismodels.inference.mle import covariance, observed_information
 from basismodels.inference.simulate import simulate_path
 from basismodels.inference.starts import bounds, scales
+from basismodels.inference.tasks import seed_of
 from basismodels.inference.warm import curvature, warm_fit
 from basismodels.params import Spec
-from basismodels.problem import Problem
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
@@ -105,8 +106,8 @@ def pivots_of(
     if draws < 2:
         raise ModelError(f"draws must be a whole number above one, got {draws!r}")
     if isinstance(rng, np.random.Generator):
-        return _made(fit, draws, int(rng.integers(2**63)), progress)
-    key = (draws, 0 if rng is None else int(rng))
+        return _made(fit, draws, seed_of(rng), progress)
+    key = (draws, seed_of(rng))
     kept = _KEPT.setdefault(fit, {})
     if key not in kept:
         kept[key] = _made(fit, *key, progress)
@@ -135,14 +136,9 @@ def pivot(fit: Fit, box: Array, weights: Array, seed: np.random.SeedSequence) ->
 
 def refitted(fit: Fit, box: Array, weights: Array, seed: np.random.SeedSequence) -> tuple[Array, Array]:
     """Estimate less truth, and standard error, of one simulated refit, regimes matched to the fit's, (p,) each."""
-    again = _simulated(fit.problem, fit.x, np.random.default_rng(seed))
+    again = with_series(fit.problem, simulate_path(fit.problem, fit.x, np.random.default_rng(seed)).y)
     inverse = curvature(fit.problem, fit.x, fit.cov)
     x = matched(fit.problem, warm_fit(again, fit.x, box, inverse).x, weights)
     cov = covariance(observed_information(again, x), x, box)
     value, se = _scaled(fit.problem.spec, x, cov)
     return value - _scaled(fit.problem.spec, fit.x, fit.cov)[0], se
-
-
-def _simulated(problem: Problem, x: Array, rng: np.random.Generator) -> Problem:
-    y = np.where(np.isfinite(problem.layout.y), simulate_path(problem, x, rng).y, np.nan)
-    return replace(problem, layout=problem.layout._replace(y=y))

@@ -89,6 +89,11 @@ def workers(n_jobs: int | None) -> int:
     return n_jobs
 
 
+def seed_of(rng: np.random.Generator | int | None) -> int:
+    """The number that seeds every task: one drawn from a generator, a seed itself, zero for none."""
+    return int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else int(rng or 0)
+
+
 def key_of(*parts: Any) -> str:
     """SHA-256 over the package's version and parts: text, numbers, None, bytes, arrays, and sequences of these."""
     from basismodels import __version__

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from basismodels.likelihood.compiled_steps import generator
+from basismodels.likelihood.hamilton_search import solve as eliminated
 from basismodels.likelihood.lane_bits import apart
 
 
@@ -30,30 +31,9 @@ class Begin(NamedTuple):
 
 @njit(error_model="numpy")
 def solve(a, b):  # type: ignore[no-untyped-def]
-    """Solution of a small linear system by elimination with pivots; not finite where it has none."""
+    """Solution of a small linear system, which is left as it is; not finite where there is none."""
     apart()
-    n = len(b)
-    m, x = a.copy(), b.copy()
-    for i in range(n):
-        best = i
-        for j in range(i + 1, n):
-            if abs(m[j, i]) > abs(m[best, i]):
-                best = j
-        if best != i:
-            for k in range(n):
-                m[i, k], m[best, k] = m[best, k], m[i, k]
-            x[i], x[best] = x[best], x[i]
-        for j in range(i + 1, n):
-            factor = m[j, i] / m[i, i]
-            for k in range(i, n):
-                m[j, k] -= factor * m[i, k]
-            x[j] -= factor * x[i]
-    for back in range(n):
-        i = n - 1 - back
-        for k in range(i + 1, n):
-            x[i] -= m[i, k] * x[k]
-        x[i] /= m[i, i]
-    return x
+    return eliminated(a.copy(), b.copy())
 
 
 @njit(error_model="numpy")

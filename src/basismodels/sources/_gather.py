@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from basismodels._assemble import iso
+from basismodels._atomic import atomic
 from basismodels.errors import DataError, ModelError
 from basismodels.sources._archive import Fetched, digest_of
 
@@ -85,7 +84,8 @@ class Gathered:
             frame["gap"] = frame[prices].isna().any(axis=1).astype(float)
         target = Path(out)
         write_table(frame, target)
-        _text(target.with_name(target.name + ".manifest.json"), json.dumps(self.manifest(target), indent=2))
+        with atomic(target.with_name(target.name + ".manifest.json")) as name:
+            Path(name).write_text(json.dumps(self.manifest(target), indent=2) + "\n", encoding="utf-8")
         return target
 
     def manifest(self, target: Path) -> dict[str, Any]:
@@ -157,28 +157,8 @@ def tidy(parts: list[pd.DataFrame], first: pd.Timestamp, last: pd.Timestamp) -> 
 
 def write_table(frame: pd.DataFrame, target: Path) -> None:
     """A table to Parquet, or to CSV where the name ends so, whole or not at all."""
-    if target.suffix.lower() == ".csv":
-        _whole(target, lambda name: frame.to_csv(name))
-    else:
-        _whole(target, lambda name: frame.to_parquet(name))
-
-
-def _text(target: Path, text: str) -> None:
-    _whole(target, lambda name: Path(name).write_text(text + "\n", encoding="utf-8"))
-
-
-def _whole(target: Path, write: Callable[[str], Any]) -> None:
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise ModelError(f"cannot write {target}: {error.strerror}", remedy="choose a folder that exists") from error
-    os.close(handle)
-    try:
-        write(name)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with atomic(target) as name:
+        if target.suffix.lower() == ".csv":
+            frame.to_csv(name)
+        else:
+            frame.to_parquet(name)

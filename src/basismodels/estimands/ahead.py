@@ -1,0 +1,34 @@
+"""One row past the end of a fit, with the covariates known at its last row."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basismodels.likelihood import assemble
+from basismodels.likelihood.assemble import Layout, Natural
+from basismodels.likelihood.kim import Steps
+from basismodels.problem import Problem
+
+Array = NDArray[np.float64]
+
+
+def layout_ahead(problem: Problem, hours: float) -> Layout:
+    """Layout of the one step of `hours` that leaves the last row."""
+    last = problem.data.n - 1
+    design = {
+        name: problem.designs[name].values[[last]] if name in problem.designs else np.ones((1, 1))
+        for name in problem.layout.places
+    }
+    return problem.layout._replace(dt=np.array([hours]), design=design, row=np.zeros(1, dtype=np.int64))
+
+
+def natural_ahead(problem: Problem, x: Array) -> Natural:
+    """Predictors at the last row under a free vector (p,), one row each."""
+    return assemble.natural(layout_ahead(problem, 1.0), x)
+
+
+def steps_ahead(problem: Problem, x: Array, hours: float) -> Steps:
+    """Coefficients of a step of `hours` from the last row under a free vector (p,)."""
+    layout = layout_ahead(problem, hours)
+    return assemble.steps_of(layout, assemble.natural(layout, x))
