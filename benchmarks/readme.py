@@ -2,7 +2,8 @@
 
 A table stands between `<!-- table:NAME -->` and `<!-- /table -->`; its figures are those of NAME.csv in
 benchmarks/results, tests/slow or paper/tables. `<!-- table:NAME columns=a,b where=c:x,d:y -->` keeps columns a and b of
-the rows with x in column c and y in column d; `!x` keeps the others.
+the rows with x in column c and y in column d; `!x` keeps the others. `wide=c:d:e:f` makes a column of each value of
+c that holds d and, in brackets, its limits e and f; the rows are then those of `columns`.
 `python benchmarks/readme.py` writes the README, with `--check` it only says whether it would change.
 """
 
@@ -18,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = (ROOT / "benchmarks" / "results", ROOT / "tests" / "slow", ROOT / "paper" / "tables")
 
 _TABLE = re.compile(
-    r"(?P<open><!-- table:(?P<name>[\w-]+)(?: columns=(?P<columns>\S+))?(?: where=(?P<where>\S+))? -->\n)"
+    r"(?P<open><!-- table:(?P<name>[\w-]+)(?: columns=(?P<columns>\S+))?(?: where=(?P<where>\S+))?"
+    r"(?: wide=(?P<wide>\S+))? -->\n)"
     r".*?(?P<close><!-- /table -->)",
     re.DOTALL,
 )
@@ -30,9 +32,24 @@ def filled(text: str, folders: tuple[Path, ...] = RESULTS) -> str:
     def write(found: re.Match[str]) -> str:
         rows = [row for row in _rows(found["name"], folders) if _kept(row, found["where"])]
         columns = found["columns"].split(",") if found["columns"] else list(rows[0])
+        if found["wide"]:
+            rows, columns = widened(rows, columns, *found["wide"].split(":"))
         return found["open"] + markdown(rows, columns) + found["close"]
 
     return _TABLE.sub(write, text)
+
+
+def widened(
+    rows: list[dict[str, str]], columns: list[str], by: str, value: str, *limits: str
+) -> tuple[list[dict[str, str]], list[str]]:
+    """One row for each combination of `columns`, with a column for each value of `by`; what is absent stays empty."""
+    names = list(dict.fromkeys(row[by] for row in rows))
+    made: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in rows:
+        key = tuple(row[column] for column in columns)
+        one = made.setdefault(key, dict.fromkeys(names, "") | dict(zip(columns, key, strict=True)))
+        one[row[by]] = shown(row[value]) + (f" ({' to '.join(shown(row[c]) for c in limits)})" if limits else "")
+    return list(made.values()), [*columns, *names]
 
 
 def markdown(rows: list[dict[str, str]], columns: list[str]) -> str:
