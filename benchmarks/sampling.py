@@ -1,8 +1,9 @@
 """Posterior sampling: the compiled operation against the same likelihood written with `pytensor.scan`, and at length.
 
 Writes benchmarks/results/sampling.csv, one row a measurement: `python benchmarks/sampling.py [gradient scan long
-three]`, all by default. Times of gradients are CPU time of one thread, least of several; those of sampling are wall
-and CPU seconds of the process, compilation apart. "ess" is the least bulk effective sample size over coefficients.
+three numpyro]`, all by default; "numpyro" wants that package, which nothing here installs. Times of gradients are CPU
+time of one thread, least of several; those of sampling are wall and CPU seconds of the process, compilation apart.
+"ess" is the least bulk effective sample size over coefficients.
 """
 
 from __future__ import annotations
@@ -181,6 +182,66 @@ def ess_a_second(n: int = 2000) -> list[dict[str, Any]]:
     return out
 
 
+def by_numpyro(n: int = 2000) -> list[dict[str, Any]]:
+    """The same posterior by numpyro's sampler, the likelihood a scan, beside the operation under nutpie."""
+    import jax
+    import jax.numpy as jnp
+    import numpyro
+    from jax.scipy.linalg import expm
+    from jax.scipy.special import logsumexp
+
+    from basismodels.inference.diagnose_draws import ess
+
+    jax.config.update("jax_enable_x64", True)
+    problem = two_regimes(n)
+    x, y = at_truth(problem), jnp.asarray(problem.layout.y)
+    at = {name: problem.spec.position(name) for name in problem.spec.names}
+
+    def log_likelihood(free: Any) -> Any:
+        pick = lambda name: jnp.stack([free[at[f"{name}[0]"]], free[at[f"{name}[1]"]]])  # noqa: E731
+        kappa, drift, sigma = pick("kappa"), pick("theta"), jnp.exp(pick("sigma"))
+        out, back = jnp.exp(free[at["q[0->1]"]]), jnp.exp(free[at["q[1->0]"]])
+        q = jnp.array([[-out, out], [back, -back]])
+        log_p, law = jnp.log(expm(q)), jnp.array([back, out]) / (out + back)
+        phi, variance = jnp.exp(-kappa), sigma**2 * -jnp.expm1(-2.0 * kappa) / (2.0 * kappa)
+        push = drift / kappa * -jnp.expm1(-kappa)
+
+        def step(carry: Any, pair: Any) -> Any:
+            before, now = pair
+            dens = -0.5 * ((now - phi * before - push) ** 2 / variance + jnp.log(2.0 * jnp.pi * variance))
+            made = logsumexp(carry[:, None] + log_p, axis=0) + dens
+            total = logsumexp(made)
+            return made - total, total
+
+        _, terms = jax.lax.scan(step, jnp.log(law), (y[:-1], y[1:]))
+        return terms.sum()
+
+    def model() -> None:
+        free = numpyro.sample("free", numpyro.distributions.Normal(jnp.asarray(x), 1.0).to_event(1))
+        numpyro.factor("log_likelihood", log_likelihood(free))
+
+    value = float(problem.engine.loglik(problem.layout, x))
+    gap = abs(float(log_likelihood(jnp.asarray(x))) - value) / abs(value)
+    mcmc = numpyro.infer.MCMC(
+        numpyro.infer.NUTS(model, init_strategy=numpyro.infer.init_to_value(values={"free": jnp.asarray(x)})),
+        num_warmup=300, num_samples=300, num_chains=1, progress_bar=False,
+    )  # fmt: skip
+    mcmc.warmup(jax.random.PRNGKey(1), extra_fields=("num_steps",))
+    cpu = time.process_time()
+    mcmc.run(jax.random.PRNGKey(2), extra_fields=("num_steps",))
+    cpu = time.process_time() - cpu
+    draws = np.asarray(mcmc.get_samples(group_by_chain=True)["free"])
+    steps = float(np.asarray(mcmc.get_extra_fields()["num_steps"]).sum())
+    theirs = float(ess(draws).min()) / cpu
+    ours = next(float(row["value"]) for row in _rows() if row["part"] == "scan" and row["by"] == "operation")
+    versions = f"numpyro {numpyro.__version__}, jax {jax.__version__}"
+    note = f"{versions}: {cpu:.1f} s of CPU for 300 draws after warm-up, {steps / 300:.1f} steps a draw, gap {gap:.1e}"
+    return [
+        {"what": "effective draws a CPU second", "model": "switching OU, K=2", "n": n, "by": "numpyro, lax.scan",
+         "value": f"{theirs:.4g}", "unit": "1/s", "ratio": f"{ours / theirs:.4g}", "aim": 40, "note": note}
+    ]  # fmt: skip
+
+
 def long(n: int = 525_600) -> list[dict[str, Any]]:
     """A year of minutes."""
     time_index = pd.date_range("2024-01-01", periods=n, freq="min", tz="UTC")
@@ -196,7 +257,7 @@ def three() -> list[dict[str, Any]]:
 
 
 PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
-    "gradient": gradient, "scan": ess_a_second, "long": long, "three": three,
+    "gradient": gradient, "scan": ess_a_second, "long": long, "three": three, "numpyro": by_numpyro,
 }  # fmt: skip
 
 
@@ -205,6 +266,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=", ".join(PARTS))
     for part in parser.parse_args().parts:
+        if part == "numpyro" and importlib.util.find_spec("numpyro") is None:
+            print("numpyro is not installed: its row is left as it stands")
+            continue
         made = [{"part": part, **row} for row in PARTS[part]()]
         kept = [row for row in _rows() if row["part"] != part]
         with RESULT.open("w", newline="", encoding="utf-8") as file:

@@ -16,7 +16,7 @@ from basismodels.estimands.passage import check_band
 from basismodels.funding.covariates import rule_of
 from basismodels.funding.guess import guessed
 from basismodels.funding.mechanism import Rule
-from basismodels.inference.draws import draws_of
+from basismodels.inference.draws import draw_limits, draws_of
 from basismodels.inference.intervals import checked_level
 from basismodels.results import Fit
 
@@ -113,9 +113,8 @@ def _rule(fit: Fit) -> tuple[Rule, str]:
 
 def _table(values: dict[str, float], each: list[dict[str, float]], level: float) -> pd.DataFrame:
     frame = pd.DataFrame({"value": values})
-    tail = 0.5 * (1.0 - level)
-    for end, q in (("lower", tail), ("upper", 1.0 - tail)):
-        frame[end] = [float(np.nanquantile([one[name] for one in each], q)) if each else math.nan for name in values]
+    found = np.array([[one[name] for name in values] for one in each]) if each else np.full((1, len(values)), math.nan)
+    frame["lower"], frame["upper"] = draw_limits(found, level)
     frame["unit"] = ["probability" if name.startswith("P(") else "bps" for name in values]
     frame.index.name = "quantity"
     return frame

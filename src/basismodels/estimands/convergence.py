@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
-from basismodels.inference.draws import draws_of
+from basismodels.inference.draws import draw_limits, draws_of
 from basismodels.inference.intervals import Progress, Seed, bootstrapped, checked_level, conf_int, method_of
 from basismodels.inference.inversion import invert
 from basismodels.inference.profile import kappa_interval, profile_interval
@@ -109,7 +109,7 @@ def _speed_limits(
     name = "kappa" if regime is None else f"kappa[{regime}]"
     slopes = [n for n in fit.names if n.split("[")[0].split(":")[0] == "kappa" and ":" in n]
     if slopes or name not in fit.names:
-        lower, upper = _draw_limits(fit, regime or 0, made.level, at)
+        lower, upper = _drawn_speed_limits(fit, regime or 0, made.level, at)
         return lower, upper, fit.draws_kind or "wald draws"
     if made.method == "profile" and fit.problem.layout.regimes == 1:
         return (*kappa_interval(fit, made.level), "profile")
@@ -126,16 +126,13 @@ def _coefficient_limits(fit: Fit, name: str, made: _Making) -> tuple[float, floa
     if made.method in ("wald", "sandwich", "studentised"):
         limits = conf_int(fit, made.method, made.level, **options)
         return float(limits["lower"][name]), float(limits["upper"][name]), made.method
-    i, tail = fit.problem.spec.position(name), 0.5 * (1.0 - made.level)
-    values = [fit.problem.spec.to_natural(x)[i] for x in draws_of(fit, 2000)]
-    lower, upper = np.quantile(values, [tail, 1.0 - tail])
+    i = fit.problem.spec.position(name)
+    lower, upper = draw_limits(np.array([fit.problem.spec.to_natural(x)[i] for x in draws_of(fit, 2000)]), made.level)
     return float(lower), float(upper), fit.draws_kind or "wald draws"
 
 
-def _draw_limits(fit: Fit, regime: int, level: float, at: Mapping[str, float] | None) -> tuple[float, float]:
-    values = [speeds(fit.problem, x, at)[regime] for x in draws_of(fit, _DRAWS)]
-    tail = 0.5 * (1.0 - level)
-    lower, upper = np.quantile(values, [tail, 1.0 - tail])
+def _drawn_speed_limits(fit: Fit, regime: int, level: float, at: Mapping[str, float] | None) -> tuple[float, float]:
+    lower, upper = draw_limits(np.array([speeds(fit.problem, x, at)[regime] for x in draws_of(fit, _DRAWS)]), level)
     return float(lower), float(upper)
 
 
@@ -243,8 +240,5 @@ def _total(fit: Fit, level: float, at: Mapping[str, float] | None) -> Estimate:
         found = np.array([total_half_life(fit.problem, x, at) for x in draws_of(fit, _DRAWS)])
     except ModelError:
         return Estimate(value, math.nan, math.nan, "h", level, "none: no draws", "total")
-    tail = 0.5 * (1.0 - level)
-    order = np.sort(found)
-    lower = float(order[int(tail * (len(order) - 1))])
-    upper = float(order[math.ceil((1.0 - tail) * (len(order) - 1))])
-    return Estimate(value, lower, upper, "h", level, fit.draws_kind or "wald draws", "total")
+    lower, upper = draw_limits(found, level)
+    return Estimate(value, float(lower), float(upper), "h", level, fit.draws_kind or "wald draws", "total")

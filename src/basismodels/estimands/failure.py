@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from basismodels.errors import ModelError
 from basismodels.estimands.passage import check_band, outside
 from basismodels.estimands.state import state_of
-from basismodels.inference.draws import draws_of
+from basismodels.inference.draws import draw_limits, draws_of
 from basismodels.inference.intervals import checked_level
 from basismodels.inference.labels import matched
 from basismodels.likelihood import assemble
@@ -114,8 +114,8 @@ def failure_probability(
     frame.attrs["draws"] = len(found)
     frame.attrs["regimes"] = _table(fit, event, centre, found)
     for kind in ("filtered", "smoothed"):
-        lower, upper = _limits([getattr(one, kind) for one in found], len(frame), level)
-        frame[f"{kind}_lower"], frame[f"{kind}_upper"] = lower, upper
+        paths = np.array([getattr(one, kind) for one in found]) if found else np.full((1, len(frame)), np.nan)
+        frame[f"{kind}_lower"], frame[f"{kind}_upper"] = draw_limits(paths, level)
     order = [f"{kind}{end}" for kind in ("filtered", "smoothed") for end in ("", "_lower", "_upper")]
     return frame[order]
 
@@ -201,10 +201,3 @@ def over_draws(fit: Fit, event: Event, draws: int, rng: np.random.Generator | in
     with ThreadPoolExecutor(max_workers=2) as pool:
         return [found for found in pool.map(one, points) if found is not None]
 
-
-def _limits(paths: list[Array], n: int, level: float) -> tuple[Array, Array]:
-    if not paths:
-        return np.full(n, np.nan), np.full(n, np.nan)
-    tail = 0.5 * (1.0 - level)
-    lower, upper = np.quantile(np.array(paths), [tail, 1.0 - tail], axis=0)
-    return np.asarray(lower), np.asarray(upper)

@@ -13,6 +13,7 @@ from basismodels.estimands.ahead import natural_ahead
 from basismodels.estimands.failure import THRESHOLD, Event, Failing, centre_of, over_draws
 from basismodels.estimands.passage import check_band
 from basismodels.inference.chain import transition_matrix
+from basismodels.inference.draws import draw_limits
 from basismodels.inference.intervals import checked_level
 from basismodels.likelihood.transition import generator, stationary_law
 from basismodels.problem import Problem
@@ -54,19 +55,12 @@ def failure_outlook(
     except ModelError as error:
         note = str(error)
     frame = pd.DataFrame({"value": made})
-    tail = 0.5 * (1.0 - level)
-    for end, q in (("lower", tail), ("upper", 1.0 - tail)):
-        frame[end] = [_quantile([part[name] for part in found], q) for name in made]
+    drawn = np.array([[part[name] for name in made] for part in found]) if found else np.full((1, len(made)), math.nan)
+    frame["lower"], frame["upper"] = draw_limits(drawn, level)
     frame["unit"] = ["h" if name in ("duration", "residual") else "probability" for name in made]
     frame.index.name = "quantity"
     frame.attrs |= {"note": note, "draws": len(found), "hours_to_settlement": wait}
     return frame
-
-
-def _quantile(values: list[float], q: float) -> float:
-    known = [v for v in values if not math.isnan(v)]
-    # an order statistic: between two infinite durations nothing can be interpolated
-    return float(np.quantile(known, q, method="inverted_cdf")) if known else math.nan
 
 
 def _to_settlement(fit: Fit) -> float:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from basismodels.errors import ModelError
 from basismodels.inference.bootstrap import bootstrap
-from basismodels.inference.draws import draws_of
+from basismodels.inference.draws import draw_limits, draws_of
 from basismodels.inference.inversion import invert, speeds
 from basismodels.inference.mle import is_plain_ou
 from basismodels.inference.profile import profile_interval
@@ -121,9 +121,6 @@ def checked_level(level: float) -> float:
 
 
 def _from_draws(fit: Fit, level: float) -> pd.DataFrame:
-    tail = 0.5 * (1.0 - level)
-    frame = pd.DataFrame([fit.problem.spec.to_natural(x) for x in draws_of(fit, 2000)], columns=fit.names)
-    limits = frame.quantile([tail, 1.0 - tail]).T
-    return pd.DataFrame({"lower": limits.iloc[:, 0], "upper": limits.iloc[:, 1]}).assign(
-        method=fit.draws_kind or "draws"
-    )
+    lower, upper = draw_limits(np.array([fit.problem.spec.to_natural(x) for x in draws_of(fit, 2000)]), level)
+    frame = pd.DataFrame({"lower": lower, "upper": upper}, index=fit.names)
+    return frame.assign(method=fit.draws_kind or "draws")

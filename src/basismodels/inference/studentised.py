@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
 from basismodels.inference.bootstrap import with_series
+from basismodels.inference.draws import draw_limits
 from basismodels.inference.labels import matched
 from basismodels.inference.mle import covariance, observed_information
 from basismodels.inference.simulate import simulate_path
@@ -61,18 +62,16 @@ def studentised_interval(
             remedy='bm.conf_int(fit, method="bootstrap")',
         )
     pivots = pivots_of(fit, draws or DRAWS, rng, progress)
-    tail = 0.5 * (1.0 - level)
-    high, low = _quantiles(pivots, tail)
+    low, high = _limits(pivots, level)
     spec = fit.problem.spec
     lower, upper = _natural(spec, centre - high * se), _natural(spec, centre - low * se)
     return pd.DataFrame({"lower": lower, "upper": upper, "usable": pivots.usable}, index=fit.names)
 
 
-def _quantiles(pivots: Pivots, tail: float) -> tuple[Array, Array]:
+def _limits(pivots: Pivots, level: float) -> tuple[Array, Array]:
     enough = pivots.usable >= _FEWEST
-    values = np.where(enough, pivots.values, 0.0)
-    high, low = np.nanquantile(values, [1.0 - tail, tail], axis=0)
-    return np.where(enough, high, np.nan), np.where(enough, low, np.nan)
+    low, high = draw_limits(pivots.values, level)
+    return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
 
 
 def _natural(spec: Spec, values: Array) -> Array:

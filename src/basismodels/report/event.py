@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
 from basismodels.estimands.passage import convergence_probability
-from basismodels.inference.draws import draws_of
+from basismodels.inference.draws import draw_limits, draws_of
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
@@ -40,8 +40,7 @@ def no_return(
         frame.attrs["note"] = error.what
         return frame.assign(**{f"{NAME}_lower": np.nan, f"{NAME}_upper": np.nan})
     paths = _paths(fit, points, horizon, band, target)
-    tail = 0.5 * (1.0 - level)
-    lower, upper = np.quantile(paths, [tail, 1.0 - tail], axis=0) if len(paths) else np.full((2, len(frame)), np.nan)
+    lower, upper = draw_limits(paths if len(paths) else np.full((1, len(frame)), np.nan), level)
     frame.attrs["draws"] = len(paths)
     return frame.assign(**{f"{NAME}_lower": lower, f"{NAME}_upper": upper})
 
