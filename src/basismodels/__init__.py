@@ -26,6 +26,7 @@ _HOMES = {
     "components.ou": ("OU",),
     "components.slow": ("SlowOU",),
     "components.noise": ("Noise",),
+    "components.settlement": ("Settlement",),
     "components.switching": ("Switching",),
     "model": ("Model",),
     "presets": ("preset", "parse_model"),
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from basismodels import funding as funding
     from basismodels.components.noise import Noise as Noise
     from basismodels.components.ou import OU as OU
+    from basismodels.components.settlement import Settlement as Settlement
     from basismodels.components.slow import SlowOU as SlowOU
     from basismodels.components.switching import Switching as Switching
     from basismodels.errors import BasismodelsError as BasismodelsError

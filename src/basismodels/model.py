@@ -80,6 +80,15 @@ class Model:
             found.update(part.formulas())
         return found
 
+    def written(self) -> dict[str, str]:
+        """Formula of every parameter that has columns: a number that stands on a column is a formula of that column."""
+        declared = self.params()
+        return {
+            name: formula if isinstance(formula, str) else f"0 + {declared[name].column}"
+            for name, formula in self.formulas().items()
+            if isinstance(formula, str) or (name in declared and declared[name].column)
+        }
+
     def params(self) -> dict[str, Param]:
         """Declared parameters of the model by name."""
         return {param.name: param for part in self.parts for param in part.params.values()}

@@ -20,7 +20,10 @@ Link = Literal["log", "identity", "logit"]
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter of a component: its name, unit, link, symbol and meaning."""
+    """One parameter of a component: its name, unit, link, symbol and meaning.
+
+    `column`: what a number in place of a formula stands on, where that is not the intercept.
+    """
 
     name: str
     unit: str
@@ -28,6 +31,7 @@ class Param:
     symbol: str
     meaning: str
     by_regime: bool = True
+    column: str = ""
 
 
 KAPPA = Param("kappa", "1/h", "log", r"\kappa", "speed of mean reversion")
@@ -38,13 +42,15 @@ OUTLIER_SHARE = Param("outlier.share", "", "logit", r"\epsilon", "share of outli
 OUTLIER_SCALE = Param("outlier.scale", "", "log", r"r", "outliers add this many tau in quadrature", False)
 SLOW_KAPPA = Param("slow.kappa", "1/h", "log", r"\kappa_{slow}", "speed of the slow level", False)
 SLOW_SIGMA = Param("slow.sigma", "bps/sqrt(h)", "log", r"\sigma_{slow}", "volatility of the slow level", False)
+JUMP = Param("jump", "bps", "identity", "J", "jump of the basis as a step begins", False, "funding_paid")
 RATE = Param("q", "1/h", "log", "q", "rate of leaving one regime for another")
 CHAIN_START = Param("chain_start", "", "identity", r"\pi_0", "log odds of the first regime", False)
 
 PARAMS = {
     p.name: p
     for p in (
-        KAPPA, THETA, SIGMA, TAU, OUTLIER_SHARE, OUTLIER_SCALE, SLOW_KAPPA, SLOW_SIGMA, RATE, CHAIN_START,
+        KAPPA, THETA, SIGMA, TAU, OUTLIER_SHARE, OUTLIER_SCALE, SLOW_KAPPA, SLOW_SIGMA, JUMP, RATE,
+        CHAIN_START,
     )
 }  # fmt: skip
 
@@ -120,7 +126,8 @@ def default_prior(c: Coefficient, size: Size, column: float = 1.0) -> Prior:
     standard deviation of a covariate moves a logarithm by about one, a level by the spread.
     """
     if c.column != INTERCEPT:
-        slope = {"theta": size.spread, "kappa": 1.0 if c.link == "log" else 0.2 / size.step}.get(c.param, 1.0)
+        speed = 1.0 if c.link == "log" else 0.2 / size.step
+        slope = {"theta": size.spread, "jump": size.spread, "kappa": speed}.get(c.param, 1.0)
         return _normal(0.0, slope / column)
     if c.param == "kappa" and c.link == "identity":
         return Prior("ExGaussian", (("mu", 0.0), ("sigma", 0.01 / size.step), ("nu", 0.3 / size.step)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from basismodels.components.noise import Noise
 from basismodels.components.ou import OU
+from basismodels.components.settlement import Settlement
 from basismodels.components.slow import SlowOU
 from basismodels.components.switching import Switching
 from basismodels.errors import ModelError
@@ -33,7 +34,7 @@ PRESETS: dict[str, Callable[[], Model]] = {
 }
 
 _CONSTRUCTORS: dict[str, Callable[..., Any]] = {
-    "OU": OU, "SlowOU": SlowOU, "Noise": Noise, "Switching": Switching,
+    "OU": OU, "SlowOU": SlowOU, "Noise": Noise, "Settlement": Settlement, "Switching": Switching,
 }  # fmt: skip
 
 
@@ -45,7 +46,7 @@ def preset(name: str) -> Model:
 
 
 def parse_model(text: str) -> Model:
-    """A registered name, or an expression in OU, SlowOU, Noise, Switching and +.
+    """A registered name, or an expression in OU, SlowOU, Noise, Settlement, Switching and +.
 
     The expression is read from its syntax tree against a white list; nothing is evaluated.
     """

@@ -8,15 +8,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels._columns import designs_of, first_row, payments_apart
 from basismodels.engine import Engine, choose
 from basismodels.errors import DataError, ModelError, real
 from basismodels.funding.covariates import COVARIATES
 from basismodels.funding.guess import completed, used, without_constant
 from basismodels.likelihood.assemble import Layout
-from basismodels.model import Component, Design, Model, as_model, design
+from basismodels.model import Component, Design, Model, as_model
 from basismodels.params import (
     CHAIN_START,
     INTERCEPT,
+    JUMP,
     PARAMS,
     RATE,
     Coefficient,
@@ -71,13 +73,22 @@ class Problem:
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows of a bound series: y (n,), dt (n,) hours with dt[0] = 0, known (n,): row of the covariates in force."""
+    """Rows of a bound series: y (n,), dt (n,) hours with dt[0] = 0, known (n,): row of the covariates in force.
+
+    first (n,): whether a row ends the first piece of its step, the one that a jump enters.
+    """
 
     y: Array
     dt: Array
     known: NDArray[np.int64]
+    first: NDArray[np.bool_]
     place: NDArray[np.int64]
     notes: tuple[str, ...]
+
+    def rows(self, name: str, values: Array) -> Array:
+        """Columns (n, q) of one parameter's formula in force at each row, from those at the data's rows."""
+        known = values[self.known]
+        return np.where(self.first[:, None], known, 0.0) if name == JUMP.name else known
 
 
 def bind(
@@ -102,10 +113,11 @@ def bind(
     if not isinstance(depth, int) or depth not in range(1, _DEEPEST + 1):
         raise ModelError(f"depth must be a whole number from 1 to {_DEEPEST}, got {depth!r}")
     link: Link = kappa_link or ("log" if made.regimes == 1 else "identity")
-    data, said = completed(data, (*made.formulas().values(), made.transition))
-    designs = _designs(made, data.frame())
-    first = _first_row(data, designs, mask)
+    data, said = completed(data, (*made.written().values(), made.transition))
+    designs = designs_of(made, data.frame())
+    first = first_row(data, designs, mask)
     designs, still = without_constant(designs, first)
+    still = (*still, *payments_apart(made, data, designs, first))
     said = (*(said or used(data) if _funded(designs) else ()), *still)
     grid = _grid(made, data, first, mask)
     layout, spec = _layout(made, designs, grid, first, initial == "stationary", link)
@@ -135,7 +147,7 @@ def continued(
     y = np.where(new.observed, new.basis, np.nan)
     grid = _split(y, dt, np.arange(len(y)), _longest(problem))
     count = len(grid.dt)
-    rows = {name: np.ascontiguousarray(designs[name].values[grid.known]) for name in designs}
+    rows = {name: np.ascontiguousarray(grid.rows(name, designs[name].values)) for name in designs}
     layout = problem.layout._replace(
         y=grid.y,
         row=np.arange(count, dtype=np.int64),
@@ -153,39 +165,6 @@ def _longest(problem: Problem) -> float:
     return problem.model.max_step if problem.model.max_step is not None else float(np.median(steps))
 
 
-def _designs(model: Model, frame: pd.DataFrame) -> dict[str, Design]:
-    made = {
-        name: design(name, formula, frame) for name, formula in model.formulas().items() if isinstance(formula, str)
-    }
-    if model.regimes > 1:
-        made["q"] = design("transition", model.transition, frame)
-    return made
-
-
-def _first_row(data: BasisSeries, designs: dict[str, Design], mask: bool) -> int:
-    """First row with an observed basis from which every covariate is known."""
-    seen = data.observed if mask else np.isfinite(data.basis)
-    if not seen.any():
-        raise DataError("no observation is left: every row is missing or masked", remedy="bm.check(data)")
-    known = np.ones(data.n, dtype=bool)
-    for made in designs.values():
-        known &= np.isfinite(made.values).all(axis=1)
-    start = int(np.argmax(known)) if known.any() else data.n
-    holes = np.flatnonzero(~known[start:-1]) + start
-    if start >= data.n - 1 or len(holes):
-        rows = data.time[holes] if len(holes) else data.time[:3]
-        columns = [c for d in designs.values() for c in d.columns if c != INTERCEPT]
-        raise DataError(
-            f"a covariate among {', '.join(columns)} is missing inside the series",
-            rows=[str(t) for t in rows[:4]],
-            remedy="fill it first, e.g. frame[column] = frame[column].ffill()",
-        )
-    usable = np.flatnonzero(seen & (np.arange(data.n) >= start))
-    if not len(usable):
-        raise DataError("no observation is left once the covariates are known")
-    return int(usable[0])
-
-
 def _grid(model: Model, data: BasisSeries, first: int, mask: bool) -> Grid:
     """Rows of the bound series; long steps of a switching model are split by missing rows."""
     seen = data.observed if mask else np.isfinite(data.basis)
@@ -197,7 +176,7 @@ def _grid(model: Model, data: BasisSeries, first: int, mask: bool) -> Grid:
     rows = np.arange(first, data.n)
     before = np.concatenate([[first], rows[:-1]])
     if model.regimes == 1 or len(dt) < 2:
-        return Grid(y, dt, before, np.arange(len(y)), ())
+        return Grid(y, dt, before, np.ones(len(y), dtype=bool), np.arange(len(y)), ())
     limit = model.max_step if model.max_step is not None else float(np.median(dt[1:]))
     return _split(y, dt, before, limit)
 
@@ -213,17 +192,19 @@ def _split(y: Array, dt: Array, before: NDArray[np.int64], limit: float) -> Grid
     place = np.cumsum(pieces) - 1
     y_all = np.full(int(pieces.sum()), np.nan)
     y_all[place] = y
+    first = np.zeros(len(y_all), dtype=bool)
+    first[place - pieces + 1] = True
     notes: tuple[str, ...] = ()
     if len(y_all) > len(y):
         notes = (f"{len(y_all) - len(y):,} missing rows inserted: no step is longer than {limit:g} h",)
-    return Grid(y_all, np.repeat(dt / pieces, pieces), np.repeat(before, pieces), place, notes)
+    return Grid(y_all, np.repeat(dt / pieces, pieces), np.repeat(before, pieces), first, place, notes)
 
 
 def _layout(
     model: Model, designs: dict[str, Design], grid: Grid, first: int, stationary: bool, link: Link
 ) -> tuple[Layout, Spec]:
-    columns = np.hstack([grid.dt[:, None], *(d.values[grid.known] for d in designs.values() if d.spec is not None)])
-    columns = np.ascontiguousarray(columns)
+    known = {name: grid.rows(name, made.values) for name, made in designs.items() if made.spec is not None}
+    columns = np.ascontiguousarray(np.hstack([grid.dt[:, None], *known.values()]))
     columns[0, 0] = -1.0
     # one column sorts as numbers, several as records, which is slower
     found = np.unique(columns if columns.shape[1] > 1 else columns[:, 0], axis=0, return_inverse=True)
@@ -231,9 +212,8 @@ def _layout(
     chosen = np.zeros(len(distinct), dtype=np.int64)
     chosen[row.ravel()[::-1]] = np.arange(len(row) - 1, -1, -1)
     spec, index, constants = numbering(model, designs, link)
-    sources = grid.known[chosen]
     design_rows = {
-        name: np.ascontiguousarray(designs[name].values[sources]) if name in designs else np.ones((len(chosen), 1))
+        name: np.ascontiguousarray(known[name][chosen]) if name in known else np.ones((len(chosen), 1))
         for name in index
     }
     seen = grid.y[np.isfinite(grid.y)]

@@ -28,7 +28,11 @@ def natural_ahead(problem: Problem, x: Array) -> Natural:
     return assemble.natural(layout_ahead(problem, 1.0), x)
 
 
-def steps_ahead(problem: Problem, x: Array, hours: float) -> Steps:
-    """Coefficients of a step of `hours` from the last row under a free vector (p,)."""
+def steps_ahead(problem: Problem, x: Array, hours: float, *, later: bool = False) -> Steps:
+    """Coefficients of a step of `hours` from the last row under a free vector (p,).
+
+    `later`: of the steps after it, with the same covariates but for payments, of which none is known yet.
+    """
     layout = layout_ahead(problem, hours)
+    layout = assemble.without_jump(layout) if later else layout
     return assemble.steps_of(layout, assemble.natural(layout, x))

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
-from basismodels.estimands.carry_paths import funding_paid, spot_moves, step_hours, walks
+from basismodels.estimands.carry_paths import funding_paid, payments, spot_moves, step_hours, walks
 from basismodels.estimands.passage import check_band
 from basismodels.funding.covariates import rule_of
 from basismodels.funding.guess import guessed
@@ -78,9 +78,10 @@ def carry(
     trip. `side`: default short where the basis stands above `target` now; `until="convergence"` closes at the first row
     within `band` of `target` and forfeits later funding. `margin`, `maintenance`: bps of notional behind the perpetual
     and the level at which it is closed; the price the margin sees is spot and basis together, spot by blocks of past
-    returns from hours of the same regime, funding paid out of it. `rule`: default the one attached to the data, else a
-    guess that is said. `risk`: level of value at risk and expected shortfall (losses positive). Limits carry
-    parameter uncertainty: quantiles over `draws`, `paths` paths each. Between rows nothing is monitored.
+    returns from hours of the same regime, funding paid out of it. A model with `Settlement` jumps at the
+    payments of its own paths. `rule`: default the one attached to the data, else a guess that is said. `risk`: level
+    of value at risk and expected shortfall (losses positive). Limits carry parameter uncertainty: quantiles over
+    `draws`, `paths` paths each. Between rows nothing is monitored.
     Source of the decomposition: He, Manela, Ross & von Wachter (2022). Errors: ModelError, DataError.
     """
     check_band(horizon, band)
@@ -124,9 +125,10 @@ def _one(
     fit: Fit, x: Array, count: int, spacing: float, paths: int, rule: Rule, terms: _Terms, rng: np.random.Generator
 ) -> tuple[dict[str, float], Array]:
     """Every quantity under one free vector, and the profits (m,)."""
-    made = walks(fit.problem, x, count, paths, rng)
+    due = payments(fit, rule, count)
+    made = walks(fit.problem, x, count, paths, rng, due)
     sign = 1.0 if terms.side == "short" else -1.0
-    paid = sign * funding_paid(made.basis, fit, rule, spacing)
+    paid = sign * funding_paid(made.basis, due)
     inside = np.abs(made.basis[:, 1:] - terms.target) <= terms.band
     back = np.where(inside.any(axis=1), inside.argmax(axis=1), count)
     last = np.minimum(back, count - 1) if terms.close else np.full(paths, count - 1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.errors import DataError
+from basismodels.errors import DataError, ModelError
 from basismodels.estimands.ahead import steps_ahead
 from basismodels.funding.mechanism import Rule
 from basismodels.problem import Problem
@@ -31,9 +32,81 @@ def step_hours(problem: Problem) -> float:
     return float(np.median(np.diff(problem.data.hours)))
 
 
-def walks(problem: Problem, x: Array, count: int, paths: int, rng: np.random.Generator) -> Walks:
-    """`paths` paths of `count` steps from the filtered law of the last row."""
-    law, steps = problem.engine.filter(problem.layout, x), steps_ahead(problem, x, step_hours(problem))
+class Payments(NamedTuple):
+    """Payments to come: the rule, the basis at the rows of the running interval, the step that each payment ends, which
+    rows set it (counted from the first of `before`), and the payment already fixed in bps, NaN where none is."""
+
+    rule: Rule
+    before: Array
+    steps: list[int]
+    rows: list[slice]
+    fixed: float
+
+    def at(self, basis: Array, step: int) -> Array | None:
+        """Paid at the end of a step, bps of notional, on paths (m, h + 1) from now on, (m,); None without a payment."""
+        due = [i for i, own in enumerate(self.steps) if own == step]
+        if not due:
+            return None
+        seen = np.broadcast_to(self.before, (len(basis), len(self.before)))
+        path = np.concatenate([seen, basis[:, 1 : step + 2]], axis=1)
+        return np.asarray(sum(self._one(path, i) for i in due))
+
+    def _one(self, path: Array, i: int) -> Array:
+        lag = 0 if math.isnan(self.fixed) else 1
+        if i < lag:
+            return np.full(len(path), self.fixed)
+        return np.asarray(1e4 * self.rule.rate(np.expm1(path[:, self.rows[i - lag]] / 1e4)))
+
+
+def payments(fit: Fit, rule: Rule, count: int) -> Payments:
+    """Payments within `count` steps of the last row of a fit.
+
+    The premium of an interval is the basis at its rows; that of the running interval begins with the rows
+    already seen. Where the rule fixes a payment one interval ahead, the first one is the last settled rate.
+    """
+    now, spacing = fit.data.time[-1], step_hours(fit.problem)
+    ends = now + pd.to_timedelta(spacing * np.arange(1, count + 1), unit="h")
+    before = _seen(fit, rule, now)
+    steps: list[int] = []
+    rows: list[slice] = []
+    stamps = rule.settlements(now, ends[-1])
+    for stamp in stamps[stamps > now]:
+        step = int(ends.searchsorted(stamp))
+        first = int(ends.searchsorted(stamp - pd.Timedelta(hours=rule.interval_hours), side="right"))
+        rows.append(slice(first + len(before) if rows else 0, step + 1 + len(before)))
+        steps.append(step)
+    fixed = math.nan
+    if rule.timing == "next":
+        settled = fit.data.settlements
+        fixed = 1e4 * float(settled["rate"].iloc[-1]) if settled is not None and len(settled) else 0.0
+    return Payments(rule, before, steps, rows, fixed)
+
+
+def _jump(problem: Problem, x: Array) -> tuple[float, float]:
+    """By how much the basis jumps at a payment: bps for each bp paid, and bps for the payment itself."""
+    if "jump" not in problem.layout.places:
+        return 0.0, 0.0
+    values = np.concatenate([x, problem.layout.constants])[problem.layout.places["jump"][:, 0]]
+    known = dict(zip(problem.designs["jump"].columns, map(float, values), strict=True))
+    odd = [name for name in known if name not in ("funding_paid", "settled_just_now")]
+    if odd:
+        raise ModelError(
+            "a carry trade knows of payments to come, not of other columns of the jump", rows=odd,
+            remedy='Settlement(jump="0 + funding_paid")',
+        )  # fmt: skip
+    return known.get("funding_paid", 0.0), known.get("settled_just_now", 0.0)
+
+
+def walks(
+    problem: Problem, x: Array, count: int, paths: int, rng: np.random.Generator, due: Payments | None = None
+) -> Walks:
+    """`paths` paths of `count` steps from the filtered law of the last row.
+
+    `due`: payments to come, at which a model with `Settlement` moves the basis.
+    """
+    law, hours = problem.engine.filter(problem.layout, x), step_hours(problem)
+    steps, later = steps_ahead(problem, x, hours), steps_ahead(problem, x, hours, later=True)
+    slope, push = _jump(problem, x)
     s = rng.choice(len(law.p[-1]), size=paths, p=law.p[-1] / law.p[-1].sum())
     state = _drawn(law.mean[-1][s], law.var[-1][s], rng)
     regime, level = state[:, 0].copy(), state[:, 1].copy()
@@ -46,6 +119,10 @@ def walks(problem: Problem, x: Array, count: int, paths: int, rng: np.random.Gen
         regime = steps.phi[0, s] * regime + steps.c[0, s] + np.sqrt(steps.v[0, s]) * rng.standard_normal(paths)
         level = steps.rho[0] * level + np.sqrt(steps.w[0]) * rng.standard_normal(paths)
         basis[:, i + 1], visited[:, i] = regime + level, s
+        paid = due.at(basis, i) if due is not None and (slope or push) else None
+        if paid is not None:
+            regime += slope * paid + push
+        steps = later
     return Walks(basis, visited)
 
 
@@ -59,29 +136,11 @@ def _drawn(mean: Array, var: Array, rng: np.random.Generator) -> Array:
     return np.column_stack([mean[:, 0] + root * z[:, 0], mean[:, 1] + slope * z[:, 0] + rest * z[:, 1]])
 
 
-def funding_paid(basis: Array, fit: Fit, rule: Rule, spacing: float) -> Array:
-    """Funding received by a short perpetual in bps of notional at each step, (m, h).
-
-    The premium of an interval is the basis at its rows; that of the running interval begins with the rows
-    already seen. Where the rule fixes a payment one interval ahead, the first one is the last settled rate.
-    """
-    count = basis.shape[1] - 1
-    now = fit.data.time[-1]
-    ends = now + pd.to_timedelta(spacing * np.arange(1, count + 1), unit="h")
-    out = np.zeros((len(basis), count))
-    before = _seen(fit, rule, now)
-    path = np.concatenate([np.broadcast_to(before, (len(basis), len(before))), basis[:, 1:]], axis=1)
-    stamps = rule.settlements(now, ends[-1])
-    rates: list[tuple[int, Array]] = []
-    for stamp in stamps[stamps > now]:
-        step = int(ends.searchsorted(stamp))
-        first = int(ends.searchsorted(stamp - pd.Timedelta(hours=rule.interval_hours), side="right"))
-        rows = slice(first + len(before) if rates else 0, step + 1 + len(before))
-        rates.append((step, 1e4 * rule.rate(np.expm1(path[:, rows] / 1e4))))
-    if rule.timing == "next" and rates:
-        rates = _one_later(rates, fit)
-    for step, rate in rates:
-        out[:, min(step, count - 1)] += rate
+def funding_paid(basis: Array, due: Payments) -> Array:
+    """Funding received by a short perpetual in bps of notional at each step of paths (m, h + 1), (m, h)."""
+    out = np.zeros((len(basis), basis.shape[1] - 1))
+    for step in set(due.steps):
+        out[:, step] = due.at(basis, step)
     return out
 
 
@@ -91,13 +150,6 @@ def _seen(fit: Fit, rule: Rule, now: pd.Timestamp) -> Array:
     since = begun[-1] if len(begun) else now
     rows = np.asarray(fit.data.time > since) & fit.data.observed
     return np.asarray(fit.data.basis[rows], dtype=float)
-
-
-def _one_later(rates: list[tuple[int, Array]], fit: Fit) -> list[tuple[int, Array]]:
-    settled = fit.data.settlements
-    first = 1e4 * float(settled["rate"].iloc[-1]) if settled is not None and len(settled) else 0.0
-    values = [np.full_like(rates[0][1], first), *(rate for _, rate in rates[:-1])]
-    return [(step, value) for (step, _), value in zip(rates, values, strict=True)]
 
 
 def spot_moves(fit: Fit, regime: Regimes, spacing: float, rng: np.random.Generator) -> Array:

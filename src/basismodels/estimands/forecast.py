@@ -63,22 +63,23 @@ def forecast(fit: Fit, horizon: float = 24.0) -> Forecast:
     """Density of the observed basis and of the regimes from the last row, step by step to `horizon` hours.
 
     Steps have the data's median spacing, covariates stay at their last values and
-    parameters at the estimate. Exact for one regime; with regimes the mixture keeps one
-    Gaussian a regime, with the moments of all paths into it.
+    parameters at the estimate; of the jumps of `Settlement` only the one at the last row is known.
+    Exact for one regime; with regimes the mixture keeps one Gaussian a regime, with the moments of all
+    paths into it.
     """
     layout = fit.problem.layout
     spacing = float(np.median(layout.dt[layout.row[1:]]))
     count = int(np.ceil(real(horizon, "horizon", above=0.0, remedy="horizon=24, in hours") / spacing - 1e-9))
     if not 1 <= count <= _MOST_STEPS:
         raise ModelError(f"a horizon of {horizon:g} h is {count:,} steps of {spacing:g} h, not 1 to {_MOST_STEPS:,}")
-    step = steps_ahead(fit.problem, fit.x, spacing)
+    step, later = steps_ahead(fit.problem, fit.x, spacing), steps_ahead(fit.problem, fit.x, spacing, later=True)
     found = fit.filtered
     law = Law(found.p[-1:], found.mean[-1:], found.var[-1:])
     steps: list[Mixture] = []
     for _ in range(count):
         parts = branches(law, step)
         steps.append(observed(parts, step))
-        law = merged(parts)
+        law, step = merged(parts), later
     hours = spacing * np.arange(1, count + 1, dtype=np.float64)
     share = np.concatenate([one.weights for one in steps])
     regimes = share.reshape(count, layout.regimes, layout.regimes, -1).sum(axis=(1, 3))

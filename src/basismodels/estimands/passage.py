@@ -36,7 +36,7 @@ def outside(
     """P(outside the band now and not back within `horizon`) by time and regime, (n, K).
 
     `band` half-width and `target` in bps, `horizon` in hours; `hold` freezes the regime.
-    Coefficients that follow covariates are read at their medians.
+    Coefficients that follow covariates are read at their medians; payments within the horizon make no jump.
     """
     nat = assemble.natural(problem.layout, x)
     rows = problem.layout.row
@@ -103,7 +103,8 @@ def convergence_probability(fit: Fit, horizon: float = 8.0, band: float = 10.0, 
     """P(the basis is within `band` bps of `target` now or at some moment within `horizon` hours), by time.
 
     Columns: probability (given data to the row), and probability_no_return, its complement.
-    First passage is monitored continuously; the regime may change on the way.
+    First passage is monitored continuously; the regime may change on the way. The jumps of `Settlement` at
+    payments within the horizon are left out.
     """
     check_band(horizon, band)
     state = state_of(fit.problem, fit.filtered)
@@ -113,7 +114,10 @@ def convergence_probability(fit: Fit, horizon: float = 8.0, band: float = 10.0, 
 
 
 def inside_probability(fit: Fit, horizon: float = 8.0, band: float = 10.0, target: float = 0.0) -> pd.DataFrame:
-    """P(the basis is inside the band exactly `horizon` hours ahead), by time, from the filtered state."""
+    """P(the basis is inside the band exactly `horizon` hours ahead), by time, from the filtered state.
+
+    The jumps of `Settlement` at payments within the horizon are left out.
+    """
     from scipy.stats import norm
 
     check_band(horizon, band)

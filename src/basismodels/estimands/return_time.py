@@ -27,8 +27,8 @@ def expected_return_time(fit: Fit, band: float = 10.0, target: float = 0.0) -> p
     Column hours: zero inside the band, infinite where a regime that is never left does not revert. The basis
     is monitored continuously, without its noise; regimes change on the way. The expectation solves the backward
     equation L T + Q T = -1 outside the band, T = 0 at its edge (Karlin & Taylor 1981), on a grid. A slow level is held
-    where it stands, its volatility added to the basis's own. Covariates stay at their medians.
-    Errors: ModelError.
+    where it stands, its volatility added to the basis's own. Covariates stay at their medians, and
+    payments make no jump. Errors: ModelError.
     """
     check_band(1.0, band)
     layout, rows = fit.problem.layout, fit.problem.layout.row

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels._columns import designs_of
 from basismodels.errors import DataError, ModelError
 from basismodels.funding.covariates import BAND, COVARIATES, attach
 from basismodels.funding.mechanism import Rule
 from basismodels.inference.loop_kernel import NAMES, Coefficients, Terms, walk
-from basismodels.model import Component, Design, Model, as_model, design
+from basismodels.model import Component, Design, Model, as_model
 from basismodels.params import INTERCEPT, Link, Spec
 from basismodels.problem import Problem, level_is_drift, numbering
 from basismodels.results import Fit
@@ -106,10 +107,7 @@ def from_problem(problem: Problem, x: Array) -> Machine:
 def _designs(model: Model) -> dict[str, Design]:
     """Columns of every formula, read off a frame that holds each covariate of funding."""
     frame = pd.DataFrame(np.random.default_rng(0).random((8, len(COVARIATES))), columns=list(COVARIATES))
-    made = {n: design(n, f, frame) for n, f in model.formulas().items() if isinstance(f, str)}
-    if model.regimes > 1:
-        made["q"] = design("transition", model.transition, frame)
-    return made
+    return designs_of(model, frame)
 
 
 def _free(spec: Spec, params: Mapping[str, float]) -> Array:
@@ -145,6 +143,7 @@ def _coefficients(
     return Coefficients(
         own("kappa", (k,)), own("theta", (k,)), own("sigma", (k,)), own("tau", (k,)),
         own("slow.kappa", (1,)), own("slow.sigma", (1,)), own("q", (k, k)),
+        own("jump", (1,)),
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ LINEAR, EQUAL, LAST = 0, 1, 2
 class Coefficients(NamedTuple):
     """Coefficients on the C columns `NAMES`.
 
-    kappa, theta (or drift), log sigma and log tau (C, K); slow ones (C, 1); log rates (C, K, K).
+    kappa, theta (or drift), log sigma and log tau (C, K); slow ones (C, 1); log rates (C, K, K); jump (C, 1) bps.
     """
 
     kappa: Array
@@ -30,6 +30,7 @@ class Coefficients(NamedTuple):
     slow_kappa: Array
     slow_sigma: Array
     q: Array
+    jump: Array
 
 
 class Terms(NamedTuple):
@@ -154,6 +155,7 @@ def walk(n, c, t, logs, drifts, noisy, slow, x, l, s, rng, side, y, xs, ls, ss, 
             spread = np.exp(_dot(c.slow_sigma, z, 0)) * np.sqrt(-np.expm1(-2.0 * speed * t.dt) / (2.0 * speed))
         if K > 1:
             _chain(c, z, t.dt, p)
+        x += _dot(c.jump, z, 0)
         just = 0.0
         seen, shown = 0.0, 0.0
         for f in range(t.bars):

@@ -54,7 +54,8 @@ class Natural(NamedTuple):
     kappa 1/h, drift = kappa theta bps/h, variance = sigma^2 bps^2/h, tau2 bps^2, all (m, K);
     slow_kappa 1/h, slow_variance bps^2/h (m,), zero without a slow level;
     rates (m, K, K) 1/h; share (m, R) of the noise's parts; widen: variance ratio of outliers;
-    start_law (K,) or None for the chain's stationary law.
+    start_law (K,) or None for the chain's stationary law; jump (m, 1) bps: by how much the state moves as the step
+    begins, zero without a settlement and in a step of no length.
     """
 
     kappa: Array
@@ -67,6 +68,7 @@ class Natural(NamedTuple):
     share: Array
     widen: Array
     start_law: Array | None
+    jump: Array
 
     @property
     def theta(self) -> Array:
@@ -105,6 +107,8 @@ def natural(layout: Layout, x: Array) -> Natural:
         weight = np.exp(weight - weight.max())
         law = weight / weight.sum()
     kappa = np.exp(eta) if layout.kappa_log else eta
+    jump = predictor(layout, "jump", extended) if "jump" in layout.places else np.zeros((m, 1))
+    jump = np.where(layout.dt[:, None] > 0.0, jump, 0.0)
     drift = predictor(layout, "theta", extended) if "theta" in layout.places else np.zeros((m, k))
     return Natural(
         kappa=kappa,
@@ -117,6 +121,7 @@ def natural(layout: Layout, x: Array) -> Natural:
         share=share,
         widen=widen,
         start_law=law,
+        jump=jump,
     )
 
 
@@ -133,7 +138,14 @@ def steps_of(layout: Layout, nat: Natural) -> Steps:
     u = nat.slow_kappa * layout.dt
     rho = np.exp(-u) if has_slow else np.zeros(len(u))
     w = nat.slow_variance * layout.dt * transition.decay_ratio(2.0 * u)
-    return Steps(phi, c, v, np.ascontiguousarray(tau2), nat.share, rho, w, transition.chain_step(rates, layout.dt))
+    moves = transition.chain_step(rates, layout.dt)
+    return Steps(phi, c + phi * nat.jump, v, np.ascontiguousarray(tau2), nat.share, rho, w, moves)
+
+
+def without_jump(layout: Layout) -> Layout:
+    """The same steps where nothing is paid as they begin."""
+    still = {name: np.zeros_like(part) if name == "jump" else part for name, part in layout.design.items()}
+    return layout._replace(design=still)
 
 
 class Moments(NamedTuple):
@@ -247,7 +259,7 @@ def _scatter(layout: Layout, size: int, eta: dict[str, Array]) -> Array:
 def _step_bars(layout: Layout, nat: Natural, bars: Steps) -> dict[str, Array]:
     dt = layout.dt[:, None]
     kappa, drift, variance = transition.ou_step_adjoint(
-        nat.kappa, nat.drift, nat.variance, dt, bars.phi, bars.c, bars.v
+        nat.kappa, nat.drift, nat.variance, dt, bars.phi + bars.c * nat.jump, bars.c, bars.v
     )
     u = nat.slow_kappa * layout.dt
     slope = 2.0 * layout.dt**2 * transition.decay_ratio_slope(2.0 * u)
@@ -258,6 +270,9 @@ def _step_bars(layout: Layout, nat: Natural, bars: Steps) -> dict[str, Array]:
         "slow.kappa": slow_kappa[:, None], "slow.sigma": slow_variance[:, None],
         "q": transition.chain_step_adjoint(nat.rates, layout.dt, bars.p),
     }  # fmt: skip
+    if "jump" in layout.places:
+        paid = (bars.c * np.exp(-nat.kappa * dt)).sum(axis=1, keepdims=True)
+        eta["jump"] = np.where(dt > 0.0, paid, 0.0)
     if "outlier.share" in layout.places:
         eta["tau"] += nat.widen[:, None] * bars.tau2[:, :, 1]
         wide = (nat.tau2 * bars.tau2[:, :, 1]).sum(axis=1)

@@ -56,7 +56,10 @@ def continue_over(before: Fit | Online, data: BasisSeries) -> Ahead:
 
 
 def several_steps(fit: Fit, ahead: Ahead, count: int) -> Mixture:
-    """Law of the basis `count` steps of the median spacing after each new row; covariates stay as known there."""
+    """Law of the basis `count` steps of the median spacing after each new row; covariates stay as known there.
+
+    Of the jumps of `Settlement` only the one at the row itself is known.
+    """
     layout, n = fit.problem.layout, len(ahead.filtered.p)
     spacing = float(np.median(layout.dt[layout.row[1:]]))
     rows = {name: ahead.designs.get(name, np.ones((n, 1))) for name in layout.places}
@@ -66,10 +69,10 @@ def several_steps(fit: Fit, ahead: Ahead, count: int) -> Mixture:
         dt=np.full(distinct, spacing), row=np.zeros(n, dtype=np.int64) if same else np.arange(n),
         design={name: np.ascontiguousarray(value[:distinct]) for name, value in rows.items()},
     )  # fmt: skip
-    step = rows_of(_steps(made, fit.x), made.row)
+    step, later = (rows_of(_steps(one, fit.x), made.row) for one in (made, assemble.without_jump(made)))
     law = Law(*ahead.filtered[:3])
     for _ in range(count - 1):
-        law = merged(branches(law, step))
+        law, step = merged(branches(law, step)), later
     return observed(branches(law, step), step)
 
 
