@@ -108,18 +108,18 @@ def exchange(kk, more, k, phi, c, v, p, law, density0, out):  # type: ignore[no-
 
 
 @njit(error_model="numpy")
-def interleave(ww, y, first, length, b, at):  # type: ignore[no-untyped-def]
-    """Row t + 1 of lanes: observation t of every piece; row 0: the one before the piece."""
+def interleave(ww, y, first, stride, length, b, at):  # type: ignore[no-untyped-def]
+    """Row t + 1 of lanes: observation t of every piece, pieces `stride` apart; row 0: the one before."""
     W = len(ww)
     for lane in range(W):
-        b[at + lane] = y[first + lane * length - 1]
+        b[at + lane] = y[first + lane * stride - 1]
     whole = length - length % 8
     for t in range(0, whole, 8):
         for lane in range(0, W, 8):
-            transpose_block(EIGHT, y, first + lane * length + t, length, b, at + (t + 1) * W + lane, W)
+            transpose_block(EIGHT, y, first + lane * stride + t, stride, b, at + (t + 1) * W + lane, W)
     for t in range(whole, length):
         for lane in range(W):
-            b[at + (t + 1) * W + lane] = y[first + lane * length + t]
+            b[at + (t + 1) * W + lane] = y[first + lane * stride + t]
 
 
 @njit(error_model="numpy")

@@ -34,7 +34,7 @@ from basismodels.likelihood.bundles import (
 )
 from basismodels.likelihood.hamilton_head import LN2, exchange, head_filter, head_sums, interleave, room
 from basismodels.likelihood.hamilton_sums import BLOCK, piece_sums
-from basismodels.likelihood.lane_bits import apart, exponent, inverse_power, unlike
+from basismodels.likelihood.lane_bits import any_bit, apart, exponent, inverse_power, unlike
 from basismodels.likelihood.lanes import fill, spread, store
 
 LEAST_ROWS = 512
@@ -64,33 +64,38 @@ def _densities(tt, kk, ww, coef, b, from_y, to_e):  # type: ignore[no-untyped-de
 
 
 @njit(error_model="numpy")
-def _products(kk, square, ww, coef, length, b, at):  # type: ignore[no-untyped-def]
+def _products(kk, square, ww, coef, y, begin, length, b, at):  # type: ignore[no-untyped-def]
     """Matrix product of each piece into the first rows of `b`, then its exponent and the first regime's.
 
-    With `at.product` keeps every density, and the product where each block begins. A density so far
-    above the first regime's that a product overflows leaves the product infinite for good.
+    The first piece begins with y[begin]. With `at.product` keeps the pieces side by side, every density, and
+    the product where each block begins; without, a block of the pieces at a time, which stays in the nearest cache.
+    A density so far above the first regime's that a product overflows leaves the product infinite for good.
     """
     K, W = len(kk), len(ww)
     p, product = one_first(square, ww, coef, 3 * K), spread_bundle(square, ww, coef, 3 * K + K * K)
     firsts, exponents = fill(ww, 0.0), fill(ww, 0.0)
     here = at.product
-    rows = at.e
+    rows, data = at.e, at.y
+    if at.product > 0:
+        interleave(ww, y, begin, length, length, b, at.y)
     for first in range(0, length, BLOCK):
+        count = min(BLOCK, length - first)
         size = largest(product)
         exponents = exponents + exponent(size)
         product = product * repeat(square, inverse_power(size))
         if at.product > 0:
             store_bundle(product, b, here)
             here += K * K * W
-            rows = at.e + first * (K - 1) * W
-        count = min(BLOCK, length - first)
+            rows, data = at.e + first * (K - 1) * W, at.y + first * W
+        else:
+            interleave(ww, y, begin + first, length, count, b, at.y)
         together = count - count % 4
         for t in range(0, together, 4):
             firsts = firsts + _densities(
-                (0, 0, 0, 0), kk, ww, coef, b, at.y + (first + t) * W, rows + t * (K - 1) * W
+                (0, 0, 0, 0), kk, ww, coef, b, data + t * W, rows + t * (K - 1) * W
             )
         for t in range(together, count):
-            firsts = firsts + _densities((0,), kk, ww, coef, b, at.y + (first + t) * W, rows + t * (K - 1) * W)
+            firsts = firsts + _densities((0,), kk, ww, coef, b, data + t * W, rows + t * (K - 1) * W)
         for t in range(count):
             density = after_one(load_bundle(kk[1:], ww, b, rows + t * (K - 1) * W))
             product = times(product, columns(p, density))
@@ -100,10 +105,11 @@ def _products(kk, square, ww, coef, length, b, at):  # type: ignore[no-untyped-d
 
 
 @njit(error_model="numpy")
-def _join(kk, ww, law, b, at):  # type: ignore[no-untyped-def]
-    """Laws where the pieces begin and likelihoods of what follows where they end; returns the log likelihood.
+def _join(kk, ww, law, gradient, b, at):  # type: ignore[no-untyped-def]
+    """Laws where the pieces begin; returns the log likelihood.
 
-    `law` (K,) before the first piece is replaced by the likelihood of all that follows it.
+    With `gradient` also likelihoods of what follows where they end, and `law` (K,) before the first piece is
+    replaced by the likelihood of all that follows it.
     """
     K, W = len(kk), len(ww)
     value = 0.0
@@ -119,6 +125,8 @@ def _join(kk, ww, law, b, at):  # type: ignore[no-untyped-def]
         for k in range(K):
             law[k] = now[k] / norm
         value += math.log(norm) + (b[K * K * W + lane] - b[(K * K + 1) * W + lane]) * LN2
+    if not gradient:
+        return value
     for k in range(K):
         law[k] = 1.0
     for back in range(W):
@@ -142,11 +150,11 @@ def _is_regular(ww, row):  # type: ignore[no-untyped-def]
     n, W = row.shape[0], len(ww)
     if n < LEAST_ROWS:
         return False
-    # the last window overlaps the one before it
-    different = unlike(ww, row, n - W, row[1])
-    for i in range(1, n - W, W):
-        different |= unlike(ww, row, i, row[1])
-    return different == 0
+    # the first and the last window overlap their neighbours, so that the others begin with a line of the cache
+    different = unlike(unlike(fill(ww, 0.0), row, 1, row[1]), row, n - W, row[1])
+    for i in range(1 + (-((row.ctypes.data >> 3) + 1) & 7), n - W, W):
+        different = unlike(different, row, i, row[1])
+    return not any_bit(different)
 
 
 class Places(NamedTuple):
@@ -169,7 +177,7 @@ def places(kk, ww, n, gradient):  # type: ignore[no-untyped-def]
     left = (K * K + 2) * W
     right = left + K * W
     y = right + K * W
-    laws = y + (length + 1) * W
+    laws = y + ((length if gradient else BLOCK) + 1) * W
     if not gradient:
         return Places(left, right, y, laws, 0, laws, laws + BLOCK * (K - 1) * W)
     product = laws + max((BLOCK + 1) * K, 3 * K + K * K) * W
@@ -232,9 +240,8 @@ def _ordered(kk, square, ww, more, y, phi, c, v, p, law, density0, gradient, b, 
     at = places(kk, ww, y.shape[0], gradient)
     e, laws = np.empty((W, K)), np.empty((W, K))
     value = head_filter(kk, y, head, coef, relative, law, density0, e, laws)
-    interleave(ww, y, head + 1, length, b, at.y)
-    _products(kk, square, ww, coef, length, b, at)
-    value += _join(kk, ww, law, b, at) + steps * unit
+    _products(kk, square, ww, coef, y, head + 1, length, b, at)
+    value += _join(kk, ww, law, gradient, b, at) + steps * unit
     if gradient:
         phi_c = coef[3 * K + 2 * K * K :]
         piece_sums(kk, square, ww, more, coef, phi_c, length, b, at, out)

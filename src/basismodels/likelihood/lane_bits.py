@@ -54,21 +54,32 @@ def inverse_power(typingctx: Any, x: Any) -> Any:
 
 
 @intrinsic
-def unlike(typingctx: Any, ww: Any, array: Any, at: Any, value: Any) -> Any:
-    """Which of W whole numbers of a flat array from `at` on differ from a value, as bits."""
-    width = len(ww)
+def unlike(typingctx: Any, held: Any, array: Any, at: Any, value: Any) -> Any:
+    """`held` with every bit set in which one of W whole numbers of a flat array, from `at` on, differs from a value."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        width = sig.args[0].width
         whole = ir.VectorType(_INT, width)
         pointer = place(context, builder, sig.args[1], args[1], args[2], 0)
         found = builder.load(builder.bitcast(pointer, whole.as_pointer()))
         found.align = 8
         first = builder.insert_element(found, args[3], ir.Constant(ir.IntType(32), 0))
         wanted = shuffle(builder, first, found, [0] * width)
-        bits = builder.bitcast(builder.icmp_signed("!=", found, wanted), ir.IntType(width))
-        return builder.zext(bits, _INT)
+        bits = builder.or_(builder.bitcast(args[0], whole), builder.xor(found, wanted))
+        return builder.bitcast(bits, args[0].type)
 
-    return types.int64(ww, array, types.int64, types.int64), codegen
+    return held(held, array, types.int64, types.int64), codegen
+
+
+@intrinsic
+def any_bit(typingctx: Any, x: Any) -> Any:
+    """Whether a bit is set in any lane."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        whole = ir.IntType(64 * sig.args[0].width)
+        return builder.icmp_unsigned("!=", builder.bitcast(args[0], whole), ir.Constant(whole, 0))
+
+    return types.boolean(x), codegen
 
 
 @intrinsic
