@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py notebooks/[0-9]*.md))
 STUDIES   := $(filter-out %_study.py,$(sort $(wildcard tests/slow/*.py)))
 
-.PHONY: help run test test-long check lint slow bench rolling-origin sampling posterior-intervals panel sbc rules-table placebo funding counterfactual tables notebooks docs paper-check events coverage paper rolling instruments fuzz sbom
+.PHONY: help run test test-long check lint slow bench rolling-origin sampling posterior-intervals panel sbc rules-table placebo funding settlement counterfactual tables notebooks docs paper-check events coverage paper rolling instruments fuzz sbom
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -56,6 +56,9 @@ sbc: $(INSTALLED)-test ## simulation-based calibration of each model, into tests
 
 rolling-origin: $(INSTALLED)-core ## forecasts of BTC and ETH scored from a rolling origin, into benchmarks/results (20 min)
 	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/rolling_origin.py
+
+settlement: $(INSTALLED)-core ## whether BTC, ETH and XRP go ex-funding, into benchmarks/results/settlement.csv (5 min)
+	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/settlement.py
 
 rules-table: $(INSTALLED)-core ## settled rates of 53 symbols against the rules, into benchmarks/results/funding_rules.csv
 	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/funding_rules.py
