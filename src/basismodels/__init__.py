@@ -45,6 +45,8 @@ _HOMES = {
     "inference.online": ("update",),
     "inference.particle": ("particle_loglik",),
     "inference.lr_test": ("likelihood_ratio_test",),
+    "inference.switching_screen": ("switching_screen",),
+    "estimands.reversion": ("reversion_test",),
     "inference.refilter": ("refilter",),
     "estimands.convergence": ("half_life", "stationary_sd"),
     "estimands.passage": ("convergence_probability", "inside_probability"),
@@ -117,6 +119,7 @@ if TYPE_CHECKING:
     from basismodels.estimands.passage import convergence_probability as convergence_probability
     from basismodels.estimands.passage import inside_probability as inside_probability
     from basismodels.estimands.return_time import expected_return_time as expected_return_time
+    from basismodels.estimands.reversion import reversion_test as reversion_test
     from basismodels.estimands.rolling import rolling as rolling
     from basismodels.estimands.speed_curve import speed_curve as speed_curve
     from basismodels.inference.bootstrap import bootstrap as bootstrap
@@ -134,6 +137,7 @@ if TYPE_CHECKING:
     from basismodels.inference.pymc_model import to_pymc as to_pymc
     from basismodels.inference.refilter import refilter as refilter
     from basismodels.inference.simulate import simulate as simulate
+    from basismodels.inference.switching_screen import switching_screen as switching_screen
     from basismodels.model import Model as Model
     from basismodels.params import Prior as Prior
     from basismodels.presets import parse_model as parse_model

@@ -53,11 +53,12 @@ class PathRoot:
         from joblib import Parallel, delayed
 
         seeds = [int(s) for s in rng.integers(2**63, size=draws)]
-        jobs = (delayed(self._one)(value, nuisance, seed) for seed in seeds)
+        jobs = (delayed(self.simulated_once)(value, nuisance, np.random.default_rng(seed)) for seed in seeds)
         return np.array(Parallel(n_jobs=2, prefer="threads")(jobs))
 
-    def _one(self, value: float, x: Array, seed: int) -> float:
-        again = self._again(x, np.random.default_rng(seed))
+    def simulated_once(self, value: float, x: Array, rng: np.random.Generator) -> float:
+        """Root of one series simulated at a speed, from the restricted estimate x."""
+        again = self._again(x, rng)
         null = self._restricted(again, value, x)
         best = self._free(again, null.x)
         return math.copysign(math.sqrt(max(2.0 * (best.llf - null.llf), 0.0)), self._speed(best.x) - value)
