@@ -341,3 +341,31 @@ def test_mask_is_the_union_of_the_masked_findings(market: pd.DataFrame) -> None:
 def test_short_series_are_checked_without_complaint(new_market: Maker, rows: int) -> None:
     frame = new_market(rows)
     assert check(from_frame(frame)).findings == ()
+
+
+def premium_and_rate(rows: int = 1600, sign: float = 1.0) -> pd.DataFrame:
+    """A slow basis, settled every eight hours at its sign times the mean before."""
+    rng, time = np.random.default_rng(3), pd.date_range("2024-01-01", periods=rows, freq="h", tz="UTC")
+    basis = np.cumsum(rng.normal(0, 1, rows)) * 0.3
+    rate = pd.Series(sign * basis / 1e4, time).rolling(8).mean()
+    return pd.DataFrame({"basis": basis, "funding_rate": rate.where(time.hour % 8 == 0)}, index=time)
+
+
+@pytest.mark.parametrize(("sign", "said"), [(1.0, []), (-1.0, ["are perp and reference swapped?"])])
+def test_funding_against_the_basis_is_a_finding(sign: float, said: list[str]) -> None:
+    notes = [f.note for f in from_frame(premium_and_rate(sign=sign)).findings if f.kind == "funding"]
+    assert [note.split(": ")[1] for note in notes] == said
+
+
+def test_rates_filled_forward_are_a_finding() -> None:
+    frame = premium_and_rate()
+    found = from_frame(frame.assign(funding_rate=frame["funding_rate"].ffill())).findings
+    assert [(f.kind, f.rows, f.masked) for f in found] == [("funding", len(frame), False)]
+    assert found[0].note.startswith("a rate every 1 h, but it changes every 8 h only")
+    hourly = frame["basis"].rolling(8).mean() / 1e4
+    assert not from_frame(frame.assign(funding_rate=hourly)).findings
+
+
+@pytest.mark.parametrize("name", [*HOURLY, "hyperliquid_btc_1h", "bitmex_xbtusd_8h"])
+def test_funding_of_real_markets_is_no_finding(name: str, real: Callable[[str], Path]) -> None:
+    assert not [f for f in read(real(name)).findings if f.kind == "funding"]

@@ -11,6 +11,7 @@ import pandas as pd
 from basismodels import _quality_rules as rules
 from basismodels._assemble import iso
 from basismodels._finding import Finding
+from basismodels._quality_funding import funding
 from basismodels._quality_legs import legs_of
 from basismodels.series import BasisSeries
 
@@ -27,6 +28,7 @@ KINDS = (
     "units",
     "jump",
     "funding_interval_change",
+    "funding",
 )
 _AT_READING = {"duplicate", "zone"}  # seen only while the raw rows are at hand
 _COLUMNS = ["kind", "start", "end", "rows", "masked", "note"]
@@ -94,6 +96,7 @@ def check(data: BasisSeries) -> Quality:
         *rules.jumps(data, legs, apart),
         *rules.interval_changes(data),
         *rules.units(data),
+        *funding(data),
     ]
     findings.sort(key=lambda f: (f.start, KINDS.index(f.kind)))
     mask = rows_of([f for f in findings if f.masked], data.time)
