@@ -151,6 +151,26 @@ def test_identical_rows_are_kept_once_and_reported(market: pd.DataFrame) -> None
         from_frame(copied)
 
 
+def test_copies_of_neighbouring_rows_are_one_finding(market: pd.DataFrame) -> None:
+    data = from_frame(pd.concat([market, market.iloc[[4, 5, 6, 90]]]).sort_index())
+    found = [(f.start, f.end, f.rows, f.note) for f in data.findings]
+    stamps = market.index
+    assert found == [
+        (stamps[4], stamps[6], 3, "3 identical copies left out"),
+        (stamps[90], stamps[90], 1, "1 identical copy left out"),
+    ]
+
+
+def test_semicolons_are_named(market: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    market.to_csv(path, sep=";", decimal=",")
+    with pytest.raises(DataError, match="semicolons") as caught:
+        read(path)
+    scope = {"pd": pd, "path": path}
+    exec(caught.value.remedy.replace("commas.csv", str(tmp_path / "commas.csv")), scope)
+    assert read(tmp_path / "commas.csv").fingerprint == read(written(market, tmp_path / "a.csv")).fingerprint
+
+
 def test_simulated_data_say_so(market: pd.DataFrame, tmp_path: Path) -> None:
     table = pa.Table.from_pandas(market)
     table = table.replace_schema_metadata({**table.schema.metadata, b"simulated": b"true"})

@@ -71,7 +71,7 @@ def _parsed(array: pd.Series[Any]) -> pd.DatetimeIndex:
         raise DataError(
             "time cannot be read as stamps of one zone",
             rows=list(array[:3]),
-            remedy="pd.to_datetime(time, utc=True)",
+            remedy='pd.to_datetime(time, format="%d/%m/%Y %H:%M", utc=True), with the format that is yours',
         ) from problem
 
 

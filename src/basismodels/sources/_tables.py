@@ -14,6 +14,7 @@ from basismodels.errors import DataError, file_path
 _BLOCK = 1 << 20  # bytes of CSV held as text at a time
 _MAGIC = b"PAR1"
 _AGAIN = "write or download the file again"
+_COMMAS = 'pd.read_csv(path, sep=";", decimal=",", index_col=0).to_csv("commas.csv")'
 
 
 def load(path: str | Path, wanted: Collection[str]) -> tuple[pd.DataFrame, Mapping[str, str]]:
@@ -31,7 +32,15 @@ def load(path: str | Path, wanted: Collection[str]) -> tuple[pd.DataFrame, Mappi
     except (OSError, ValueError, NotImplementedError) as problem:  # pyarrow's errors derive from these
         if isinstance(problem, DataError):
             raise
+        if not parquet and _semicolons(file):
+            raise DataError(f"{file} has semicolons between its columns", remedy=_COMMAS) from problem
         raise DataError(_damaged(file, parquet, problem), remedy=_AGAIN) from problem
+
+
+def _semicolons(file: Path) -> bool:
+    with file.open("rb") as handle:
+        first = handle.readline(_BLOCK)
+    return b";" in first and b"," not in first
 
 
 def _damaged(file: Path, parquet: bool, problem: Exception) -> str:

@@ -96,7 +96,7 @@ def _no_prices(frame: pd.DataFrame, perp: str, against: str) -> DataError:
     columns = ", ".join(map(str, frame.columns))
     return DataError(
         f"no column {absent}, and no basis to stand in: the columns are {columns}",
-        remedy='bm.read(path, perp="YOUR_COLUMN", reference="YOUR_COLUMN")',
+        remedy='bm.read(path, perp="YOUR_COLUMN", reference="YOUR_COLUMN"), or --perp and --reference',
     )
 
 
@@ -118,21 +118,25 @@ def _columns_distinct(frame: pd.DataFrame) -> None:
 
 
 def _without_copies(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
-    """Rows given twice word for word are kept once, and reported; rows that disagree are refused later."""
+    """Rows given twice word for word are kept once, and reported by run; rows that disagree are refused later."""
     stamped = isinstance(frame.index, pd.DatetimeIndex) and frame.index.tz is not None
     if not stamped or frame.index.is_unique:
         return frame, ()
     twice = np.flatnonzero(frame.index.duplicated(keep=False))
     rows = frame.iloc[twice]
     copies = twice[rows.assign(_stamp=rows.index).duplicated().to_numpy()]
-    counts = frame.index[copies].value_counts(sort=False)
-    found = tuple(_duplicate(stamp, int(k)) for stamp, k in counts.items())
-    return frame.iloc[np.setdiff1d(np.arange(len(frame)), copies)], found
+    kept = frame.iloc[np.setdiff1d(np.arange(len(frame)), copies)]
+    stamps = pd.DatetimeIndex(frame.index).tz_convert("UTC")
+    counts = stamps[copies].value_counts().sort_index()
+    at = stamps.unique().sort_values().get_indexer(counts.index)
+    runs = np.split(np.arange(len(counts)), np.flatnonzero(np.diff(at) != 1) + 1)
+    return kept, tuple(_duplicate(counts.iloc[run]) for run in runs)
 
 
-def _duplicate(stamp: Any, copies: int) -> Finding:
-    at = pd.Timestamp(stamp).tz_convert("UTC")
-    return Finding("duplicate", at, at, copies, False, f"{copies} identical copies of one row left out")
+def _duplicate(counts: pd.Series[int]) -> Finding:
+    copies, (first, last) = int(counts.sum()), counts.index[[0, -1]]
+    copy = "copy" if copies == 1 else "copies"
+    return Finding("duplicate", first, last, copies, False, f"{copies} identical {copy} left out")
 
 
 def _other_zone(frame: pd.DataFrame) -> tuple[Finding, ...]:
