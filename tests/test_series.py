@@ -41,6 +41,13 @@ def test_basis_is_the_log_ratio_in_bps(market: pd.DataFrame) -> None:
     assert data.provenance["simulated"] is False
 
 
+def test_a_series_prints_as_one_line(market: pd.DataFrame) -> None:
+    said = repr(prices(market))
+    assert said.startswith("<BasisSeries: 600 rows, 2024-01-01 00:00 to 2024-01-25 23:00 UTC, basis -")
+    assert said.endswith("bps, 0 rows masked, 75 settlements>")
+    assert "no funding" in repr(BasisSeries.from_prices(market["spot"], market["perp"]))
+
+
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_hours_do_not_depend_on_the_resolution_of_stamps(market: pd.DataFrame, unit: str) -> None:
     other = market.set_axis(market.index.as_unit(unit))

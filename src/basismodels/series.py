@@ -40,7 +40,7 @@ class Checked(Protocol):
     def mask(self) -> np.ndarray: ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BasisSeries:
     """The basis of one market by bar close, `1e4 * ln(perp / reference)`, NaN where missing.
 
@@ -66,6 +66,18 @@ class BasisSeries:
                 raise DataError(f"{name} has shape {array.shape}, time has {len(self.time)} rows")
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+
+    def __repr__(self) -> str:
+        seen = self.basis[np.isfinite(self.basis)]
+        facts = [
+            f"{self.n:,} rows",
+            f"{self.time[0]:%Y-%m-%d %H:%M} to {self.time[-1]:%Y-%m-%d %H:%M} UTC" if self.n else "empty",
+            f"basis {seen.min():.3g} to {seen.max():.3g} bps" if len(seen) else "no basis",
+            f"{int(self.mask.sum()):,} rows masked",
+            "no funding" if self.settlements is None else f"{len(self.settlements):,} settlements",
+            *(["simulated"] if self.provenance.get("simulated") else []),
+        ]
+        return f"<BasisSeries: {', '.join(facts)}>"
 
     @classmethod
     def from_prices(
