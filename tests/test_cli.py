@@ -70,7 +70,7 @@ def test_check_finds_the_listed_outages_masked(tmp_path, real):
 @pytest.mark.parametrize(
     ("argv", "code", "word"),
     [
-        (["fit", "--model", "nope"], USAGE, "no|neither"),
+        (["fit", "--model", "ou_noise"], USAGE, "no registered model 'ou_noise'; there are random-walk, ou, ou-noise"),
         (["fit", "--model", "OU(kappa='1 + zz')"], USAGE, "zz"),
         (["fit", "/nowhere/x.parquet"], REFUSED, "does not exist"),
         (["fit", "--start", "1999-01-01", "--end", "1999-02-01"], REFUSED, "2024"),
@@ -85,6 +85,16 @@ def test_refusals_are_one_line_with_the_right_exit_code(argv, code, word, capsys
     said = capsys.readouterr().err.strip()
     assert len(said.splitlines()) == 1
     assert any(part in said for part in word.split("|"))
+
+
+@pytest.mark.parametrize("command", ["report", "fit", "compare", "simulate", "watch"])
+def test_help_names_the_defaults(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "starting points of the search; default 20" in said
+    assert "default None" not in said
+    assert "default %" not in said
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 broken", b"not,a\nseries"])

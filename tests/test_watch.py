@@ -47,11 +47,14 @@ def lines_of(capsys):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_once_gives_what_a_batch_filter_gives(table, stored, tmp_path, capsys):
+def test_once_gives_what_a_batch_filter_gives(table, stored, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     path = tmp_path / "x.csv"
     path.write_text(csv(table))
     assert main(["watch", str(path), "--fit", str(stored), "--once"]) == OK
-    made = lines_of(capsys)
+    said = capsys.readouterr()
+    assert said.err.rstrip().endswith("a line for each row after 2024-02-09 23:00 UTC")
+    made = [json.loads(line) for line in said.out.splitlines()]
     fit = bm.load(stored)
     whole = bm.from_frame(table)
     again = replace(fit, problem=bind(fit.model, whole.with_mask(np.zeros(whole.n, dtype=bool))))

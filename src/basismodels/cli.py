@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from basismodels.series import BasisSeries
 
 OK, USAGE, REFUSED, DOUBTFUL = 0, 2, 3, 4
+_MODEL = "registered name, or an expression such as 'OU() + Noise()'; default %(default)s"
+_METHOD = "inversion, studentised, bootstrap, profile, wald, sandwich; default inversion, with regimes studentised"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,7 +74,9 @@ def _data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--end", metavar="TIME", help="last time in use (UTC); a date alone includes that day"
     )
-    parser.add_argument("--perp", default="perp", metavar="COLUMN", help="column of the perpetual's price")
+    parser.add_argument(
+        "--perp", default="perp", metavar="COLUMN", help="column of the perpetual's price; default perp"
+    )
     parser.add_argument(
         "--reference", metavar="COLUMN", help="column of the reference price; default index, else spot"
     )
@@ -80,14 +84,23 @@ def _data_arguments(parser: argparse.ArgumentParser) -> None:
         "--initial",
         choices=("stationary", "conditional"),
         default="stationary",
-        help="law of the first state",
+        help="law of the first state; default %(default)s",
     )
-    parser.add_argument("--starts", type=int, default=20, metavar="N", help="starting points of the search")
     parser.add_argument(
-        "--depth", type=int, default=1, metavar="D", help="last regimes over which moments are matched, 1 to 4"
+        "--starts", type=int, default=20, metavar="N", help="starting points of the search; default 20"
     )
-    parser.add_argument("--level", type=float, default=0.95, help="level of the intervals")
-    parser.add_argument("--rng", type=_seed, default=0, metavar="SEED", help="seed")
+    parser.add_argument(
+        "--depth", type=int, default=1, metavar="D", help="regimes back to which moments are matched, 1 to 4; default 1"
+    )
+    parser.add_argument("--level", type=float, default=0.95, help="level of the intervals; default 0.95")
+    parser.add_argument("--rng", type=_seed, default=0, metavar="SEED", help="seed; default 0")
+
+
+def _event_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--horizon", type=float, default=24.0, help="hours within which the basis should be back; default 24"
+    )
+    parser.add_argument("--band", type=float, default=10.0, help="half-width of the band in bps; default 10")
 
 
 def _seed(text: str) -> int:
@@ -102,14 +115,11 @@ def _report_command(commands: Any) -> None:
         "report", help="everything in one HTML file, and the key figures on the terminal"
     )
     _data_arguments(parser)
-    parser.add_argument("--out", default="report.html", metavar="FILE", help="where the report goes")
+    parser.add_argument("--out", default="report.html", metavar="FILE", help="the report; default %(default)s")
     parser.add_argument(
         "--models", metavar="A,B", help="registered names or expressions, separated by commas"
     )
-    parser.add_argument(
-        "--horizon", type=float, default=24.0, help="hours within which the basis should be back"
-    )
-    parser.add_argument("--band", type=float, default=10.0, help="half-width of the band in bps")
+    _event_arguments(parser)
     parser.set_defaults(run=_report)
 
 
@@ -120,9 +130,9 @@ def _fit_command(commands: Any) -> None:
         "--model",
         default="two-factor",
         metavar="M",
-        help="registered name, or an expression such as 'OU() + Noise()'",
+        help=_MODEL,
     )
-    parser.add_argument("--method", metavar="NAME", help="intervals: profile, wald")
+    parser.add_argument("--method", metavar="NAME", help=_METHOD)
     parser.add_argument("--json", metavar="FILE", help="write the result here")
     parser.set_defaults(run=_fit)
 
@@ -130,7 +140,10 @@ def _fit_command(commands: Any) -> None:
 def _compare_command(commands: Any) -> None:
     parser = commands.add_parser("compare", help="several models side by side")
     _data_arguments(parser)
-    parser.add_argument("--models", default="random-walk,ou,ou-noise,two-factor,switching-ou", metavar="A,B")
+    parser.add_argument(
+        "--models", default="random-walk,ou,ou-noise,two-factor,switching-ou", metavar="A,B",
+        help="registered names or expressions, separated by commas; default %(default)s",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the table here")
     parser.set_defaults(run=_compare)
 
@@ -145,7 +158,7 @@ def _check_command(commands: Any) -> None:
 def _simulate_command(commands: Any) -> None:
     parser = commands.add_parser("simulate", help="simulate a fitted model at the data's own times")
     _data_arguments(parser)
-    parser.add_argument("--model", default="two-factor", metavar="M")
+    parser.add_argument("--model", default="two-factor", metavar="M", help=_MODEL)
     parser.add_argument("--out", required=True, metavar="FILE", help="Parquet or CSV file to write")
     parser.set_defaults(run=_simulate)
 
@@ -153,11 +166,12 @@ def _simulate_command(commands: Any) -> None:
 def _watch_command(commands: Any) -> None:
     parser = commands.add_parser("watch", help="follow a CSV file: filter and failure probability of new rows")
     _data_arguments(parser)
-    parser.add_argument("--model", default="switching-ou", metavar="M", help="model fitted to what is there at first")
+    parser.add_argument("--model", default="switching-ou", metavar="M", help=_MODEL)
     parser.add_argument("--fit", metavar="STORED", help="a fit kept by bm.save, instead of fitting")
-    parser.add_argument("--horizon", type=float, default=24.0, help="hours within which the basis should be back")
-    parser.add_argument("--band", type=float, default=10.0, help="half-width of the band in bps")
-    parser.add_argument("--poll", type=float, default=5.0, metavar="SECONDS", help="how often to look for new rows")
+    _event_arguments(parser)
+    parser.add_argument(
+        "--poll", type=float, default=5.0, metavar="SECONDS", help="how often to look for new rows; default 5"
+    )
     parser.add_argument("--once", action="store_true", help="end where the file ends")
     parser.set_defaults(run=_watch)
 

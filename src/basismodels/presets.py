@@ -54,6 +54,11 @@ def parse_model(text: str) -> Model:
         raise ModelError(f"a model is written as text, got {text!r}", remedy=f"one of {', '.join(PRESETS)}")
     if text.strip() in PRESETS:
         return preset(text.strip())
+    if text.strip() and "(" not in text:
+        raise ModelError(
+            f"no registered model {text.strip()!r}; there are {', '.join(PRESETS)}; "
+            "anything else is an expression such as OU() + Noise()"
+        )
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError) as error:
