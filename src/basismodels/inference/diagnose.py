@@ -31,7 +31,7 @@ def diagnose(
         *[Diagnostic("data", text) for text in (*problem.notes, *problem.data.warnings)],
     ]
     if not problem.engine.exact:
-        text = "moments are matched, so the log likelihood is overstated; bm.particle_loglik(fit) says by how much"
+        text = "moments are matched: the log likelihood is rough, mostly too high; bm.particle_loglik(fit) gives it"
         found.append(Diagnostic("kim", text))
     del information
     return sorted(found, key=lambda d: not d.fatal)

@@ -17,7 +17,7 @@ from basismodels.inference.labels import matched
 from basismodels.inference.mle import covariance, observed_information
 from basismodels.inference.simulate import simulate_path
 from basismodels.inference.starts import bounds, scales
-from basismodels.inference.tasks import seed_of
+from basismodels.inference.tasks import seed_of, shown
 from basismodels.inference.warm import curvature, warm_fit
 from basismodels.params import Spec
 from basismodels.results import Fit
@@ -120,10 +120,10 @@ def _made(fit: Fit, draws: int, seed: int, progress: Progress | None) -> Pivots:
     box, weights = bounds(fit.problem, scales(fit.problem)), fit.smoothed.p
     jobs = (delayed(pivot)(fit, box, weights, s) for s in seeds)
     rows = []
-    for i, row in enumerate(Parallel(n_jobs=2, prefer="threads", return_as="generator")(jobs)):
-        rows.append(row)
-        if progress is not None:
-            progress(i + 1, draws)
+    with shown("refits of simulated series", progress) as tell:
+        for i, row in enumerate(Parallel(n_jobs=2, prefer="threads", return_as="generator")(jobs)):
+            rows.append(row)
+            tell(i + 1, draws)
     return Pivots(np.array(rows))
 
 

@@ -120,7 +120,7 @@ def _passed_over(a: Analysis) -> list[str]:
 
 
 def _before(e: Entry) -> str:
-    return " (by moment matching, which overstates)" if e.loglik is not None and math.isnan(e.loglik.se) else ""
+    return " (by moment matching, which mostly overstates)" if e.loglik is not None and math.isnan(e.loglik.se) else ""
 
 
 def _why(e: Entry) -> str:
