@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py notebooks/[0-9]*.md))
 STUDIES   := $(filter-out %_study.py,$(sort $(wildcard tests/slow/*.py)))
 
-.PHONY: help run test test-long check lint slow bench rolling-origin sampling posterior-intervals panel sbc rules-table placebo funding settlement counterfactual tables notebooks docs paper-check events coverage paper rolling instruments fuzz sbom
+.PHONY: help run test test-long check lint slow bench rolling-origin sampling posterior-intervals panel sbc rules-table placebo funding settlement counterfactual tables picture notebooks docs paper-check events coverage paper rolling instruments fuzz sbom
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -91,6 +91,9 @@ sbom: $(INSTALLED)-core ## what an installation consists of, into build/sbom.jso
 
 tables: $(INSTALLED)-core ## the README's tables, from the committed results
 	$(BIN)/python benchmarks/readme.py
+
+picture: $(INSTALLED)-core ## the README's picture, from the example
+	$(BIN)/python benchmarks/picture.py
 
 notebooks: $(INSTALLED)-test ## execute the notebooks, on real data where BASISMODELS_DATA holds it
 	@mkdir -p build/notebooks
