@@ -97,9 +97,9 @@ def test_without_noise_it_is_a_regression_on_the_basis_and_the_payment() -> None
     assert fit.llf == pytest.approx(-0.5 * n * (math.log(2 * math.pi * variance) + 1.0), abs=1e-6)
 
 
-def test_a_number_fixes_the_coefficient_of_funding_paid() -> None:
+@pytest.mark.parametrize("model", [bm.OU() + bm.Noise(), bm.parse_model("ou")], ids=repr)
+def test_a_number_fixes_the_coefficient_of_funding_paid(model: bm.Model) -> None:
     data = bm.funding.attach(bm.load_example(end="2024-02-10"), bm.funding.rule("binance", "BTCUSDT", at="2024-01-01"))
-    model = bm.OU() + bm.Noise()
     free, plain = bm.fit(model + bm.Settlement(), data), bm.fit(model, data)
     at = float(free.params["jump:funding_paid"])
     assert bm.fit(model + bm.Settlement(jump=at), data).llf == pytest.approx(free.llf, abs=1e-6)
