@@ -29,6 +29,7 @@ nb_execution_timeout = 900
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_merge_streams = True
+nb_render_markdown_format = "myst"
 nb_execution_cache_path = str(ROOT / "build" / "docs-cache")
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "fieldlist"]
 myst_heading_anchors = 3
@@ -96,7 +97,8 @@ def _fields(entry: str) -> list[tuple[str, str]]:
 def forgotten() -> None:
     """Outputs kept from an earlier build are dropped where a table they show is newer."""
     cache, marker = Path(nb_execution_cache_path), ROOT / "build" / ".docs-tables"
-    tables = [*(ROOT / "benchmarks" / "results").glob("*.csv"), *(ROOT / "tests" / "slow").glob("*.csv")]
+    folders = ("benchmarks/results", "tests/slow", "paper/tables")
+    tables = [table for folder in folders for table in (ROOT / folder).glob("*.csv")]
     newest = max((table.stat().st_mtime for table in tables), default=0.0)
     if cache.exists() and (not marker.exists() or marker.stat().st_mtime < newest):
         shutil.rmtree(cache)

@@ -28,3 +28,7 @@ def test_every_public_name_has_an_example_and_a_place_in_the_reference() -> None
     public = set(bm.__all__) - {"__version__"}
     assert public <= used, sorted(public - used)
     assert public <= listed, sorted(public - listed)
+    funding = {*bm.funding.__all__} - {"COVARIATES"}  # the columns stand in docs/models.md
+    assert funding <= listed, sorted(funding - listed)
+    shown = set(re.findall(r"\bbm\.funding\.(\w+)", PAGE.read_text(encoding="utf-8")))
+    assert {name for name in funding if name.islower()} <= shown
