@@ -15,7 +15,6 @@ from basismodels.likelihood import brute
 from basismodels.likelihood.assemble import bound as bound_at
 from basismodels.likelihood.assemble import coefficients
 from basismodels.likelihood.hamilton_layout import places
-from basismodels.likelihood.packed import packs
 from basismodels.problem import bind
 
 HOURS = pd.date_range("2024-01-01", periods=960, freq="h", tz="UTC")
@@ -121,8 +120,6 @@ def test_fast_paths_stand_aside() -> None:
     bare, jumping = (bind(bm.Switching(model), data) for model in (bm.OU(), bm.OU() + bm.Settlement()))
     assert places(bare.layout) is not None
     assert places(jumping.layout) is None
-    assert packs(bare.layout)
-    assert not packs(jumping.layout)
 
 
 def test_every_history_summed_up() -> None:
@@ -233,6 +230,7 @@ def test_it_is_saved_as_written(tmp_path) -> None:
     assert "jump:paid" in str(fit.summary())
 
 
+@pytest.mark.long
 def test_posterior_uses_the_same_density() -> None:
     import pytensor
 

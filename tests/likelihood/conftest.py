@@ -11,6 +11,7 @@ import pytest
 
 from basismodels.components.noise import Noise
 from basismodels.components.ou import OU
+from basismodels.components.settlement import Settlement
 from basismodels.components.slow import SlowOU
 from basismodels.components.switching import Switching
 from basismodels.likelihood.kim import Start, Steps
@@ -114,6 +115,9 @@ MODELS: dict[str, Callable[[], Any]] = {
     "two-factor, formulas": lambda: OU(kappa="1 + z") + SlowOU(sigma="1 + w") + Noise(tau="1 + z"),
     "two-factor, fixed": lambda: OU(kappa=0.1) + SlowOU(kappa=0.01) + Noise(tau=0.2),
     "outliers": lambda: OU() + Noise(outliers=True),
+    "ou, jump": lambda: OU(kappa="1 + z") + Settlement(jump="0 + w"),
+    "switching-ou, jump": lambda: Switching(OU() + Settlement(jump="0 + w + z"), 2),
+    "switching-two-factor, jump": lambda: Switching(OU() + SlowOU() + Noise() + Settlement(jump="0 + w"), 2),
     "switching-ou": lambda: Switching(OU(), 2),
     "switching-ou, all vary": lambda: Switching(OU(), 2, varies=("kappa", "theta", "sigma"), chain_start="free"),
     "switching-ou, rates": lambda: Switching(

@@ -41,7 +41,7 @@ def _blank(m, K):  # type: ignore[no-untyped-def]
     apart()
     return (
         np.zeros((m, K)), np.zeros((m, K)), np.zeros((m, K)), np.zeros((m, K)), np.zeros(m), np.zeros(m),
-        np.zeros((m, K * K)), np.zeros((m, K)), np.zeros(m), np.zeros(m),
+        np.zeros((m, K * K)), np.zeros((m, K)), np.zeros(m), np.zeros(m), np.zeros((m, 1)),
     )  # fmt: skip
 
 
@@ -55,8 +55,25 @@ def _extended(x, constants):  # type: ignore[no-untyped-def]
 
 
 @njit(error_model="numpy")
+def _moves(nat, dt):  # type: ignore[no-untyped-def]
+    """phi, c and v (m, K) of the reversion, a jump as the step begins in c; none where the step has no length."""
+    apart()
+    phi, c, v = ou_steps(nat.kappa, nat.drift, nat.variance, dt)
+    for r in range(len(dt)):
+        if dt[r] > 0.0:
+            for k in range(phi.shape[1]):
+                c[r, k] += phi[r, k] * nat.jump[r]
+    return phi, c, v
+
+
+@njit(error_model="numpy")
 def _ou_into(nat, dt, g_phi, g_c, g_v, bars):  # type: ignore[no-untyped-def]
     apart()
+    for r in range(len(dt)):
+        if dt[r] > 0.0:
+            for k in range(g_c.shape[1]):
+                bars[10][r, 0] += g_c[r, k] * np.exp(-nat.kappa[r, k] * dt[r])
+                g_phi[r, k] += g_c[r, k] * nat.jump[r]
     kappa, drift, variance = ou_bars(nat.kappa, nat.drift, nat.variance, dt, g_phi, g_c, g_v)
     bars[0][:] = kappa
     bars[1][:] = drift
@@ -69,7 +86,7 @@ def kalman_gradient(kk, x, y, row, dt, design, settings, constants, places, tabl
     m, n = len(dt), len(y)
     extended = _extended(x, constants)
     nat = predictors(1, table, places, flags, design, extended)
-    phi, c, v = ou_steps(nat.kappa, nat.drift, nat.variance, dt)
+    phi, c, v = _moves(nat, dt)
     at = begin(1, nat, settings, False)
     g = np.zeros((4, m))
     value, g_mean, g_var = kalman._gradient(
@@ -118,7 +135,7 @@ def hamilton_gradient(kk, x, y, row, dt, design, settings, constants, places, ta
     m, K = len(dt), len(kk)
     extended = _extended(x, constants)
     nat = predictors(K, table, places, flags, design, extended)
-    phi, c, v = ou_steps(nat.kappa, nat.drift, nat.variance, dt)
+    phi, c, v = _moves(nat, dt)
     p = chain_steps(K, nat.rates, dt)
     at = begin(K, nat, settings, False)
     g_phi, g_c, g_v, g_p = np.zeros((m, K)), np.zeros((m, K)), np.zeros((m, K)), np.zeros((m, K, K))
@@ -223,7 +240,7 @@ def kim_gradient(  # type: ignore[no-untyped-def]
     m, n, K, W, H, R, S = len(dt), len(y), len(kk), len(ww), len(deep), len(parts), len(slow) > 0
     extended = _extended(x, constants)
     nat = predictors(K, table, places, flags, design, extended)
-    phi, c, v = ou_steps(nat.kappa, nat.drift, nat.variance, dt)
+    phi, c, v = _moves(nat, dt)
     tau2, share = _noise(K, R, nat)
     rho, w = _slow_steps(nat, dt, S)
     p = chain_steps(K, nat.rates, dt)

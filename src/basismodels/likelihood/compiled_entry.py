@@ -47,7 +47,7 @@ def _kalman(stamp: int, kk: tuple[int, ...]) -> Callable[..., Any]:
         return kalman_gradient(
             kk, numba.carray(x, (p,)), numba.carray(y, (n,)), numba.carray(row, (n,)), numba.carray(dt, (m,)),
             numba.carray(design, (m, q)), numba.carray(settings, (3,)), numba.carray(constants, (nc,)),
-            numba.carray(places, (np,)), numba.carray(table, (10, 4)), numba.carray(flags, (2,)),
+            numba.carray(places, (np,)), numba.carray(table, (11, 4)), numba.carray(flags, (2,)),
             numba.carray(out, (p,)),
         )  # fmt: skip
 
@@ -60,7 +60,7 @@ def _hamilton(stamp: int, kk: tuple[int, ...]) -> Callable[..., Any]:
         return hamilton_gradient(
             kk, numba.carray(x, (p,)), numba.carray(y, (n,)), numba.carray(row, (n,)), numba.carray(dt, (m,)),
             numba.carray(design, (m, q)), numba.carray(settings, (3,)), numba.carray(constants, (nc,)),
-            numba.carray(places, (np,)), numba.carray(table, (10, 4)), numba.carray(flags, (2,)),
+            numba.carray(places, (np,)), numba.carray(table, (11, 4)), numba.carray(flags, (2,)),
             numba.carray(out, (p,)),
         )  # fmt: skip
 
@@ -74,7 +74,7 @@ def _kim(stamp: int, kk: Any, ww: Any, deep: Any, parts: Any, slow: Any) -> Call
             kk, ww, deep, parts, slow,
             numba.carray(x, (p,)), numba.carray(y, (n,)), numba.carray(row, (n,)), numba.carray(dt, (m,)),
             numba.carray(design, (m, q)), numba.carray(settings, (3,)), numba.carray(constants, (nc,)),
-            numba.carray(places, (np,)), numba.carray(table, (10, 4)), numba.carray(flags, (2,)),
+            numba.carray(places, (np,)), numba.carray(table, (11, 4)), numba.carray(flags, (2,)),
             numba.carray(out, (p,)),
         )  # fmt: skip
 

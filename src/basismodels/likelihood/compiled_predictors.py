@@ -12,7 +12,7 @@ from numba import njit
 
 from basismodels.likelihood.lane_bits import apart
 
-KAPPA, THETA, SIGMA, TAU, SLOW_KAPPA, SLOW_SIGMA, RATES, CHAIN, SHARE, SCALE = range(10)
+KAPPA, THETA, SIGMA, TAU, SLOW_KAPPA, SLOW_SIGMA, RATES, CHAIN, SHARE, SCALE, JUMP = range(11)
 
 
 class Predictors(NamedTuple):
@@ -29,6 +29,7 @@ class Predictors(NamedTuple):
     odds: np.ndarray
     widen: np.ndarray
     law: np.ndarray
+    jump: np.ndarray
 
 
 @njit(error_model="numpy")
@@ -107,7 +108,7 @@ def predictors(K, table, places, flags, design, extended):  # type: ignore[no-un
         _exponential(slow_variance, 2.0)[:, 0] if table[SLOW_SIGMA, 0] > 0 else slow_variance[:, 0],
         _exponential(rates, 1.0) if K > 1 else rates,
         _exponential(odds, 1.0)[:, 0], 1.0 + _exponential(widen, 2.0)[:, 0],
-        _law(K, table, places, extended),
+        _law(K, table, places, extended), predictor(JUMP, 1, table, places, design, extended)[:, 0],
     )  # fmt: skip
 
 
@@ -117,7 +118,7 @@ def gradient(nat, bars, table, places, flags, design, out):  # type: ignore[no-u
 
     In the place of theta stands the derivative in the drift.
     """
-    kappa, level, sigma, tau, slow_kappa, slow_sigma, rates, chain, share, scale = bars
+    kappa, level, sigma, tau, slow_kappa, slow_sigma, rates, chain, share, scale, jump = bars
     if not flags[1] and table[THETA, 0] > 0:
         kappa = kappa + level * nat.level
         level = level * nat.kappa
@@ -131,6 +132,7 @@ def gradient(nat, bars, table, places, flags, design, out):  # type: ignore[no-u
     if table[RATES, 0] > 0:
         unpredict(RATES, rates * nat.rates, table, places, design, out)
     unpredict(CHAIN, chain, table, places, design, out)
+    unpredict(JUMP, jump, table, places, design, out)
     if table[SHARE, 0] > 0:
         unpredict(SHARE, share.reshape(-1, 1), table, places, design, out)
         unpredict(SCALE, scale.reshape(-1, 1), table, places, design, out)

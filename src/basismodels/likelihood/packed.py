@@ -18,6 +18,7 @@ Index = NDArray[np.int64]
 
 ORDER = (
     "kappa", "theta", "sigma", "tau", "slow.kappa", "slow.sigma", "q", "chain_start", "outlier.share", "outlier.scale",
+    "jump",
 )  # fmt: skip
 
 
@@ -38,7 +39,7 @@ class Data(NamedTuple):
 class Shape(NamedTuple):
     """What a model decides.
 
-    table (10, 4): of each parameter of `ORDER` the number of columns (0 where the model lacks it), its
+    table (11, 4): of each parameter of `ORDER` the number of columns (0 where the model lacks it), its
     width, its first column in the design and its first place in `places`; places: where each
     coefficient stands in the free vector followed by `constants`; flags (2,): kappa on the log scale,
     theta carried as a drift; widths: regimes, parts of the noise, slow level (0 or 1), depth.
