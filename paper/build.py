@@ -130,13 +130,28 @@ def build() -> None:
         printed(name, source)
 
 
+def spaced(text: str) -> str:
+    """Markdown tables whose columns are as wide as their longest cells ask, the first one flush left."""
+    return re.sub(r"(?:^\|.*\|\n)+", _spaced, text, flags=re.MULTILINE)
+
+
+def _spaced(found: re.Match[str]) -> str:
+    lines = found[0].splitlines()
+    rows = [line.strip("|").split("|") for line in (lines[0], *lines[2:])]
+    wide = [min(max(len(cell) for cell in column), 32) for column in zip(*rows, strict=True)]
+    lines[1] = "|" + "|".join((":" if i == 0 else "-") + "-" * w for i, w in enumerate(wide)) + "|"
+    return "\n".join(lines) + "\n"
+
+
 def printed(name: str, source: Path) -> None:
     """One text as build/NAME.pdf."""
     import pypandoc
     import typst
 
-    made = pypandoc.convert_file(
-        str(source), "typst", extra_args=["--standalone", "--citeproc", f"--bibliography={HERE / 'paper.bib'}",
+    made = pypandoc.convert_text(
+        spaced(source.read_text(encoding="utf-8")), "typst", format="markdown",
+        extra_args=["--standalone", "--citeproc", f"--bibliography={HERE / 'paper.bib'}",
+        "--metadata=author:The basismodels developers",
         "-V", "fontsize=10pt", "-V", "margin-x=2.4cm", "-V", "margin-y=2.4cm"],
     )  # fmt: skip
     text = BUILD / f"{name}.typ"

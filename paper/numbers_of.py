@@ -69,10 +69,11 @@ def _signature() -> dict[str, str]:
 
 def _coverage() -> dict[str, str]:
     rows = table("coverage")
+    cells = {"cov_cells": str(len(rows)), "cov_done": str(int((rows["status"] == "done").sum()))}
     rows = rows[(rows["status"] == "done") & (rows["model"] == "ou")]
     ends = rows.groupby("method")["coverage"].agg(["min", "max"])
     found = {f"cov_{method}_{end}": f"{100 * ends.loc[method, end]:.0f}%" for method in ends.index for end in ends}
-    return {**found, "cov_series": f"{int(rows['replications'].min()):,}"}
+    return {**found, **cells, "cov_series": f"{int(rows['replications'].min()):,}"}
 
 
 def _kim() -> dict[str, str]:
@@ -86,8 +87,12 @@ def _kim() -> dict[str, str]:
 
 
 def _forecasts() -> dict[str, str]:
-    found = {}
     scores = table("rolling_origin")
+    gain = scores[scores["symbol"] == "BTC"].set_index("model")["difference"]
+    found = {
+        "scored_once": _scored_once(scores),
+        "btc_rates_gain": digits(gain["funding-switching"] - gain["switching-two-factor"]),
+    }
     for symbol, rows in scores.groupby("symbol"):
         key, best = str(symbol).lower(), rows.loc[rows["log_score"].idxmax()]
         found |= {
@@ -102,6 +107,13 @@ def _forecasts() -> dict[str, str]:
             f"{key}_history_gain": digits(rows.set_index("model").loc["historical", "difference"]),
         }  # fmt: skip
     return found
+
+
+def _scored_once(scores: pd.DataFrame) -> str:
+    """Models scored on one symbol only, as the end of a sentence; empty where there are none."""
+    told = scores.groupby("model")["symbol"].unique()
+    alone = [f"`{model}` on {symbols[0]} only" for model, symbols in told.items() if len(symbols) == 1]
+    return f" ({', '.join(alone)})" if alone else ""
 
 
 def _events() -> dict[str, str]:
@@ -133,5 +145,5 @@ def _funding() -> dict[str, str]:
         "fund_outside": f"{int(rules['outside'].sum()):,}",
         "fund_naive_low": f"{100 * naive['share'].min():.0f}%", "fund_naive_high": f"{100 * naive['share'].max():.0f}%",
         "fund_held_low": f"{100 * held['share'].min():.0f}%", "fund_held_high": f"{100 * held['share'].max():.0f}%",
-        "fund_series": f"{int(naive['series'].min())} to {int(naive['series'].max())}",
+        "fund_series": " to ".join(dict.fromkeys(str(int(naive["series"].agg(end))) for end in ("min", "max"))),
     }  # fmt: skip

@@ -57,3 +57,17 @@ def test_a_typed_number_an_unknown_macro_and_a_stale_table_are_named(build, text
     assert any("'nothing'" in f for f in build.macro_faults(texts[1] + "{{nothing}}", values))
     assert build.stale(texts[0].replace("17.1", "17.2"))
     assert build.unused([texts[0].replace("@kim1994", ""), texts[1].replace("@kim1994", "")])
+
+
+def test_columns_are_as_wide_as_their_cells(build):
+    text = "x\n| a | bb |\n| --- | --- |\n| cccccc | d |\n\ny | z\n"
+    assert build.spaced(text) == "x\n| a | bb |\n|:--------|-----|\n| cccccc | d |\n\ny | z\n"
+
+
+def test_models_scored_on_one_symbol_are_named(build):
+    import pandas as pd
+
+    scores = pd.DataFrame({"symbol": ["BTC", "ETH", "BTC"], "model": ["a", "a", "b"]})
+    numbers = sys.modules["numbers_of"]
+    assert numbers._scored_once(scores) == " (`b` on BTC only)"
+    assert numbers._scored_once(scores[:2]) == ""
