@@ -1,4 +1,4 @@
-"""Parametric bootstrap: simulate from the fit, fit again, keep the free vectors."""
+"""Bootstrap: simulate from the fit, or from blocks of its innovations, fit again, keep the free vectors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
+from basismodels.inference.blocks import block_simulator
 from basismodels.inference.simulate import simulate_path
 from basismodels.inference.starts import bounds, scales
 from basismodels.inference.tasks import key_of, packed, run_tasks, seed_of, unpacked
@@ -32,22 +33,27 @@ def bootstrap(
     progress: Callable[[int, int], None] | None = None,
     checkpoint: str | Path | None = None,
     n_jobs: int | None = None,
+    blocks: bool | float = False,
 ) -> Fit:
-    """A copy of the fit carrying `draws` parametric bootstrap estimates (Efron 1979).
+    """A copy of the fit carrying `draws` bootstrap estimates, parametric by default (Efron 1979).
 
     Each series is simulated at the estimate on the data's own time grid, missing rows kept
     missing, and fitted from the estimate; regimes are put in order draw by draw. One seed
     a draw, so the result does not depend on how the work is shared out. `checkpoint`: folder that
     keeps finished draws, from which a killed run goes on; `n_jobs`: workers, default all cores, or what
-    `joblib.parallel_config` says. Errors: ModelError.
+    `joblib.parallel_config` says. `blocks`: hours, or True for the funding interval: one-regime series are then built
+    from blocks of the data's own innovations, so that neither their law nor their bursts are taken on trust.
+    Errors: ModelError.
     """
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
         raise ModelError(f"draws must be a positive whole number, got {draws!r}")
     seed = seed_of(rng)
-    work = partial(_refits, fit.problem, fit.x, bounds(fit.problem, scales(fit.problem)), fit.cov, seed)
+    if blocks is not False:
+        block_simulator(fit, _hours(blocks))  # refuses before any work is shared out
+    work = partial(_refits, fit, bounds(fit.problem, scales(fit.problem)), seed, blocks)
     jobs = [(first, min(_CHUNK, draws - first)) for first in range(0, draws, _CHUNK)]
     made = run_tasks(
-        work, jobs, title="bootstrap", key=_key(fit, seed), n_jobs=n_jobs, checkpoint=checkpoint,
+        work, jobs, title="bootstrap", key=_key(fit, seed, blocks), n_jobs=n_jobs, checkpoint=checkpoint,
         progress=None if progress is None else partial(_draws_done, progress, draws),
     )  # fmt: skip
     return replace(fit, draws=np.concatenate([unpacked(part) for part in made]), draws_kind="bootstrap")
@@ -57,19 +63,24 @@ def _draws_done(progress: Callable[[int, int], None], draws: int, done: int, tot
     progress(min(done * _CHUNK, draws), draws)
 
 
-def _key(fit: Fit, seed: int) -> str:
+def _hours(blocks: bool | float) -> float | None:
+    return None if blocks is True else float(blocks)
+
+
+def _key(fit: Fit, seed: int, blocks: bool | float) -> str:
     layout = fit.problem.layout
     design = [part for name in sorted(layout.design) for part in (name, layout.design[name])]
     return key_of(
         "bootstrap", _CHUNK, repr(fit.model), fit.problem.initial, fit.names, fit.x, fit.cov,
-        layout.y, layout.row, layout.dt, layout.constants, design, layout.kappa_log, layout.depth, seed,
+        layout.y, layout.row, layout.dt, layout.constants, design, layout.kappa_log, layout.depth, seed, blocks,
     )  # fmt: skip
 
 
-def _refits(problem: Problem, x: Array, box: Array, cov: Array, seed: int, job: tuple[int, int]) -> bytes:
+def _refits(fit: Fit, box: Array, seed: int, blocks: bool | float, job: tuple[int, int]) -> bytes:
     """Free vectors (m, p) of draws `first` to `first + m`."""
-    first, count = job
-    inverse, make = curvature(problem, x, cov), simulator(problem, x)
+    (first, count), problem, x = job, fit.problem, fit.x
+    inverse = curvature(problem, x, fit.cov)
+    make = simulator(problem, x) if blocks is False else block_simulator(fit, _hours(blocks))
     seeds = [np.random.SeedSequence(seed, spawn_key=(i,)) for i in range(first, first + count)]
     made = [warm_fit(with_series(problem, make(np.random.default_rng(one))), x, box, inverse).x for one in seeds]
     return packed(np.array(made))

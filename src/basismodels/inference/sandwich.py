@@ -26,7 +26,7 @@ def sandwich(fit: Fit, hours: float | None = None) -> Fit:
     known = np.isfinite(np.diag(fit.cov))
     if not known.any():
         raise ModelError("no sandwich: the fit has no standard errors", remedy="bm.bootstrap(fit, draws=200)")
-    totals = _summed(scores(fit), _interval(fit, hours))[:, known]
+    totals = _summed(scores(fit), interval_of(fit, hours))[:, known]
     bread = fit.cov[np.ix_(known, known)]
     groups = len(totals)
     meat = totals.T @ totals * groups / max(groups - 1, 1)
@@ -50,7 +50,7 @@ def scores(fit: Fit) -> Array:
     return np.nan_to_num(out, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _interval(fit: Fit, hours: float | None) -> NDArray[np.int64]:
+def interval_of(fit: Fit, hours: float | None) -> NDArray[np.int64]:
     """Number of the interval each row lies in, (n,); a row at a stamp closes the interval before it."""
     every = hours
     if every is None:
