@@ -61,3 +61,12 @@ def test_what_is_refused() -> None:
         bm.reversion_test(slow, 1)
     with pytest.raises(bm.ModelError, match="draws must be"):
         bm.reversion_test(slow, draws=0)
+
+
+def test_size_and_power() -> None:
+    """Sixty series without reversion in their second regime: 5% rejected, within 3 standard errors; with it, most."""
+    rejected = [bm.reversion_test(two_regimes(0.0, seed), 1, draws=19, rng=seed, n_jobs=1).p for seed in range(60)]
+    assert np.mean(np.array(rejected) <= 0.05) < 0.05 + 0.085
+    assert np.mean(np.array(rejected) <= 0.5) == pytest.approx(0.5, abs=0.2)
+    found = [bm.reversion_test(two_regimes(0.1, seed), 1, draws=19, rng=seed, n_jobs=1).p for seed in range(60, 70)]
+    assert np.mean(np.array(found) <= 0.05) >= 0.9
