@@ -18,6 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = (ROOT / "benchmarks" / "results", ROOT / "tests" / "slow", ROOT / "paper" / "tables")
 
+_NOTHING = 1e-12
+
 _TABLE = re.compile(
     r"(?P<open><!-- table:(?P<name>[\w-]+)(?: columns=(?P<columns>\S+))?(?: where=(?P<where>\S+))?"
     r"(?: wide=(?P<wide>\S+))? -->\n)"
@@ -48,7 +50,8 @@ def widened(
     for row in rows:
         key = tuple(row[column] for column in columns)
         one = made.setdefault(key, dict.fromkeys(names, "") | dict(zip(columns, key, strict=True)))
-        one[row[by]] = shown(row[value]) + (f" ({' to '.join(shown(row[c]) for c in limits)})" if limits else "")
+        around = f" ({' to '.join(shown(row[c]) for c in limits)})" if limits and row[value] else ""
+        one[row[by]] = shown(row[value]) + around
     return list(made.values()), [*columns, *names]
 
 
@@ -69,6 +72,8 @@ def shown(cell: str) -> str:
         return "-"
     if math.isinf(value):
         return "infinite" if value > 0 else "-infinite"
+    if abs(value) < _NOTHING:
+        return "0"
     if value.is_integer() and "." not in cell:
         return f"{value:,.0f}"
     return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -49,7 +49,7 @@ html_theme_options = {
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 4,
     "use_edit_page_button": False,
     "show_prev_next": False,
 }
@@ -78,11 +78,12 @@ def notebooks() -> None:
 
 
 def references() -> None:
-    """The paper's bibliography as a page."""
+    """The papers', the package's and these pages' bibliographies as a page."""
     lines = ["# References", ""]
-    text = (ROOT / "paper" / "paper.bib").read_text(encoding="utf-8")
-    entries = [dict(_fields(entry)) for entry in re.split(r"\n(?=@)", text) if entry.startswith("@")]
-    for one in sorted(entries, key=lambda entry: (entry.get("author", ""), entry.get("year", ""))):
+    files = (ROOT / "paper" / "paper.bib", ROOT / "src" / "basismodels" / "data" / "references.bib", HERE / "more.bib")
+    texts = [entry for file in files for entry in re.split(r"\n(?=@)", file.read_text(encoding="utf-8"))]
+    entries = {entry.split(",")[0]: dict(_fields(entry)) for entry in texts if entry.startswith("@")}
+    for one in sorted(entries.values(), key=lambda entry: (entry.get("author", ""), entry.get("year", ""))):
         where = one.get("journal") or one.get("booktitle") or one.get("publisher") or one.get("eprint", "")
         doi = f" [doi:{one['doi']}](https://doi.org/{one['doi']})" if "doi" in one else ""
         lines.append(f"- {one.get('author', '')} ({one.get('year', '')}). {one.get('title', '')}. *{where}*.{doi}")

@@ -59,13 +59,14 @@ def test_a_table_keeps_the_rows_asked_for(readme: ModuleType, tmp_path: Path, wh
 
 
 def test_a_table_can_be_wide(readme: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "s.csv").write_text("speed,method,hit,low,high\n2,a,0.5,0.4,0.61\n2,b,0.9512,0.9,1\n5,b,0.95,0.9,1\n")
+    lines = ["speed,method,hit,low,high", "2,a,0.5,0.4,0.61", "2,b,0.9512,0.9,1", "5,a,,,", "5,b,1e-200,0,1", ""]
+    (tmp_path / "s.csv").write_text("\n".join(lines))
     made = readme.filled("<!-- table:s columns=speed wide=method:hit:low:high -->\n<!-- /table -->\n", (tmp_path,))
     assert made.splitlines()[1:-1] == [
         "| speed | a | b |",
         "| --- | --- | --- |",
         "| 2 | 0.5 (0.4 to 0.61) | 0.951 (0.9 to 1) |",
-        "| 5 |  | 0.95 (0.9 to 1) |",
+        "| 5 |  | 0 (0 to 1) |",
     ]
 
 
