@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from basismodels.report import format as said
+from basismodels.report.format import probability
 from basismodels.report.html import Report
-from basismodels.report.text import key_rows, show
+from basismodels.report.text import _limits, key_rows, show
 
 
 def printed(report: Report, width: int = 400) -> str:
@@ -57,3 +58,9 @@ def test_models_that_were_not_fitted_say_why(report: Report) -> None:
     table = report.table.copy()
     table.loc["broken", ["ok", "note"]] = [False, "too few rows"]
     assert "not fitted: too few rows" in printed(replace(report, table=table))
+
+
+def test_limits_that_read_the_same_are_said_once() -> None:
+    key = {"x_lower": 1e-9, "x_upper": 1e-4, "y_lower": 0.1, "y_upper": 0.2}
+    assert _limits(key, "x", probability) == "both under 0.01"
+    assert _limits(key, "y", probability) == "0.10 to 0.20"

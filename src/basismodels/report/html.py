@@ -17,6 +17,7 @@ from basismodels.inference.intervals import checked_level
 from basismodels.model import Component, Model
 from basismodels.report import pictures, tables
 from basismodels.report.analysis import Analysis, Progress, Rng, Settings, analyse
+from basismodels.report.citations import cite
 from basismodels.report.key import key_figures, masked
 from basismodels.report.words import paragraph, source
 from basismodels.results import Fit
@@ -101,7 +102,7 @@ def render(analysis: Analysis, command: str = "") -> str:
         more=more,
         command=command,
         versions=tables.versions(),
-        bibtex=tables.bibtex(),
+        bibtex=cite(analysis.fit),
         fingerprint=analysis.data.fingerprint,
     )
 

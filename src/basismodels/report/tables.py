@@ -1,4 +1,4 @@
-"""Tables of the report: models, failure regimes, findings, versions, citation."""
+"""Tables of the report: models, failure regimes, findings, versions."""
 
 from __future__ import annotations
 
@@ -147,15 +147,3 @@ def parameters(a: Analysis) -> list[dict[str, str]]:
 def versions() -> dict[str, str]:
     """What computed the report: Python and the packages that matter to its numbers."""
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
-
-
-def bibtex() -> str:
-    """A BibTeX entry from the package's own metadata."""
-    about = metadata.metadata("basismodels")
-    fields = {
-        "author": f"{{{about['Author']}}}",
-        "title": f"{{basismodels}}: {about['Summary']}",
-        "version": about["Version"],
-        "note": f"Software, licence {about['License-Expression'] or about['License']}",
-    }
-    return "\n".join(["@software{basismodels,", *(f"  {k} = {{{v}}}," for k, v in fields.items()), "}"])

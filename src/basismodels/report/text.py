@@ -68,7 +68,10 @@ def _regime(key: dict[str, Any]) -> tuple[str, str]:
 
 def _limits(key: dict[str, Any], name: str, said: Any) -> str:
     lower, upper = key[f"{name}_lower"], key[f"{name}_upper"]
-    return f"{said(lower)} to {said(upper)}" if lower == lower and upper == upper else "none"
+    if lower != lower or upper != upper:
+        return "none"
+    low, high = said(lower), said(upper)
+    return f"both {low}" if low == high else f"{low} to {high}"
 
 
 def _models(report: Report) -> Any:
