@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import basismodels as bm
-from basismodels.inference.profile import kappa_interval
+from basismodels.inference.profile import kappa_interval, profile_interval
 
 
 def hours(n):
@@ -54,7 +54,7 @@ def test_the_profile_of_kappa_crosses_zero_on_a_random_walk():
 def test_plain_and_general_profile_of_kappa_agree():
     from dataclasses import replace
 
-    from basismodels.inference.profile import profile_interval, refit_from
+    from basismodels.inference.profile import refit_from
     from basismodels.problem import bind
 
     data = bm.load_example(end="2024-02-01")
@@ -141,3 +141,11 @@ def test_the_interval_of_kappa_holds_the_conditional_maximum():
         conditional = bm.fit(model, data, initial="conditional")
         lower, upper = kappa_interval(fit)
         assert lower < conditional.params["kappa"] < upper
+
+
+def test_a_profile_does_not_end_in_a_lesser_maximum():
+    """A fit whose other maxima lie near: a profile that falls into one of them puts a limit on the estimate itself."""
+    fit = bm.fit(bm.preset("two-factor") + bm.Settlement(), bm.load_example(end="2024-03-31"), starts=6)
+    lower, upper = profile_interval(fit, "jump:funding_paid")
+    assert lower < 0.6 * fit.params["jump:funding_paid"]
+    assert upper > 4.0 * fit.params["jump:funding_paid"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basismodels.engine import objective
-from basismodels.inference.mle import covariance, descend, is_plain_ou, observed_information
+from basismodels.inference.mle import Optimum, covariance, descend, is_plain_ou, observed_information
 from basismodels.inference.starts import bounds, observed, scales, steps
 from basismodels.likelihood import ou
 from basismodels.problem import bind
@@ -48,18 +48,32 @@ class _Profile:
         column = fit.cov[:, i] / fit.cov[i, i] if np.all(np.isfinite(fit.cov)) else np.zeros(len(fit.x))
         self.tangent = column
         self.top = fit.llf
+        self.pace = 1.0 / self.se
 
     def root(self, value: float, near: Array) -> tuple[float, Array]:
-        """sqrt(2 (max - profile)) at a free value, and the point reached."""
+        """sqrt(2 (max - profile)) at a free value, and the point reached.
+
+        The others begin where the curvature at the maximum would carry them; where that ends much lower than the last
+        point lets expect, they begin where they are as well.
+        """
         box = self.box.copy()
         box[self.i] = value
-        x = near + self.tangent * (value - near[self.i])
-        x[self.i] = value
-        found = descend(self.goal, np.clip(x, box[:, 0], box[:, 1]), box, self.unit, 200)
-        return math.sqrt(max(2.0 * (self.top - found.llf), 0.0)), found.x
+        found = self._descend(near + self.tangent * (value - near[self.i]), box)
+        away = abs(value - self.fit.x[self.i])
+        if self._depth(found) > 1.3 * self.pace * away + 0.3:
+            found = max([found, *(self._descend(x, box) for x in (near, self.fit.x))], key=lambda o: o.llf)
+        self.pace = self._depth(found) / max(away, 1e-12)
+        return self._depth(found), found.x
+
+    def _depth(self, found: Optimum) -> float:
+        return math.sqrt(max(2.0 * (self.top - found.llf), 0.0))
+
+    def _descend(self, x: Array, box: Array) -> Optimum:
+        return descend(self.goal, np.clip(x, box[:, 0], box[:, 1]), box, self.unit, 200)
 
     def limit(self, side: int, z: float) -> float:
         """Free value where the root reaches z on one side, or the box's edge."""
+        self.pace = 1.0 / self.se
         edge = self.box[self.i, 0 if side < 0 else 1]
         inner, r_in, x = self.fit.x[self.i], 0.0, self.fit.x
         outer = r_out = math.nan
