@@ -1,8 +1,9 @@
 """The closed loop against real funding, and what other rules would do, by the model.
 
 Needs binance_{btc,eth,xrp}usdt_1h.parquet in BASISMODELS_DATA (default ../shared/data); writes to benchmarks/results:
-closed_loop.csv, shares of settlements at interest and at the cap and the spread of rates, real ones and the central
-95% of simulated markets at the fit; counterfactual.csv, half-life, time outside the band and failure of BTC 2024
+closed_loop.csv, shares of settlements at interest and at the cap, the spread of rates, and how often the mean premium
+of an interval lies within 1.5 bps of an edge of the damper, real ones and the central 95% of simulated markets at the
+fit of one regime and of two; counterfactual.csv, half-life, time outside the band and failure of BTC 2024
 under other rules, with 95% limits over parameter draws.
 
     python benchmarks/closed_loop.py --simulations 200 --draws 60
@@ -21,7 +22,7 @@ import pandas as pd
 import basismodels as bm
 from basismodels.estimands.funding_diagnostic import prepared
 from basismodels.funding import PremiumLink, Rule
-from basismodels.inference.closed_loop import even_grid, loop, machine_of
+from basismodels.inference.closed_loop import even_grid, loop, machine_of, settled_pairs
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("BASISMODELS_DATA", ROOT.parent / "shared" / "data"))
@@ -30,37 +31,48 @@ MARKETS = (("BTC", "2024"), ("ETH", "2024"), ("XRP", "2024"), ("BTC", "2021"))
 BAND = 10.0
 
 
-def fitted(symbol: str, year: str) -> tuple[bm.Fit, Rule, PremiumLink]:
-    """The loop's model on a year of hours (a level that moves with funding, a slow one, noise), and the link."""
+NEAR = 1.5
+MODELS = {
+    "one-regime": bm.OU(theta="1 + funding_gap") + bm.SlowOU() + bm.Noise(),
+    "two-regimes": bm.Switching(bm.OU() + bm.SlowOU() + bm.Noise(), 2, varies=("kappa", "theta", "sigma", "tau")),
+}
+
+
+def fitted(symbol: str, year: str, model: str = "one-regime") -> tuple[bm.Fit, Rule, PremiumLink]:
+    """A model of the loop on a year of hours, and the link."""
     data = bm.read(DATA / f"binance_{symbol.lower()}usdt_1h.parquet", start=f"{year}-01-01", end=f"{year}-12-31")
     rule = bm.funding.rule("binance", f"{symbol}USDT", at=f"{year}-06-01")
     made = prepared(data, rule)[0]
-    model = bm.OU(theta="1 + funding_gap") + bm.SlowOU() + bm.Noise()
-    return bm.fit(model, made, starts=6), rule, bm.funding.premium_link(made, rule)
+    return bm.fit(MODELS[model], made, starts=10, rng=0), rule, bm.funding.premium_link(made, rule)
 
 
-def facts(rate: np.ndarray, rule: Rule) -> dict[str, float]:
-    """What is compared of settled rates."""
+def facts(rate: np.ndarray, premium: np.ndarray, rule: Rule) -> dict[str, float]:
+    """What is compared of settled rates and of the mean premiums (bps) that set them."""
+    low, high = (1e4 * edge for edge in rule.deadband)
     return {
         "share_at_interest": float(rule.at_interest(rate).mean()),
         "share_at_cap": float(rule.at_cap(rate).mean()),
         "sd_bps": float(1e4 * rate.std()),
+        "share_near_edges": float((np.minimum(abs(premium - low), abs(premium - high)) < NEAR).mean()),
     }
 
 
-def compared(symbol: str, year: str, simulations: int) -> list[dict[str, str]]:
+def compared(symbol: str, year: str, model: str, simulations: int) -> list[dict[str, str]]:
     """Real and simulated facts of a year, one row each."""
-    fit, rule, link = fitted(symbol, year)
-    assert fit.data.settlements is not None
-    real = facts(fit.data.settlements["rate"].to_numpy(), rule)
+    fit, rule, link = fitted(symbol, year, model)
     machine, grid, rng = machine_of(fit), even_grid(fit.data), np.random.default_rng(1)
-    walked = pd.DataFrame([facts(loop(machine, rule, grid, rng, link).rate, rule) for _ in range(simulations)])
+    rate, closes = settled_pairs(fit.data, rule)
+    # the venue's premium differs from that of the closes by the link's error, in the simulation too
+    real = facts(rate, link.offset + link.slope * closes + link.sd * rng.standard_normal(len(closes)), rule)
+    walks = (loop(machine, rule, grid, rng, link) for _ in range(simulations))
+    walked = pd.DataFrame([facts(walk.rate, walk.premium, rule) for walk in walks])
     rows = []
     for name, value in real.items():
         low, middle, high = walked[name].quantile([0.025, 0.5, 0.975])
         rows.append(
             {
                 "market": f"{symbol} {year}",
+                "model": model,
                 "fact": name,
                 "real": f"{value:.4f}",
                 "simulated": f"{middle:.4f}",
@@ -96,7 +108,7 @@ def main() -> int:
     if not (DATA / "binance_btcusdt_1h.parquet").exists():
         print("no hourly files: BASISMODELS_DATA (default ../shared/data) does not hold them", file=sys.stderr)
         return 1
-    rows = [row for symbol, year in MARKETS for row in compared(symbol, year, asked.simulations)]
+    rows = [row for at in MARKETS for model in MODELS for row in compared(*at, model, asked.simulations)]
     pd.DataFrame(rows).to_csv(RESULTS / "closed_loop.csv", index=False, lineterminator="\n")
     fit, rule, link = fitted("BTC", "2024")
     table = bm.funding.counterfactual(fit, rules(rule), draws=asked.draws, band=BAND, link=link, rng=1)

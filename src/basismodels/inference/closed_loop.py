@@ -239,7 +239,7 @@ def premium_link(data: BasisSeries, rule: Rule) -> PremiumLink:
     from scipy.optimize import minimize
     from scipy.stats import norm
 
-    rate, mean = _settled_pairs(data, rule)
+    rate, mean = settled_pairs(data, rule)
     told = ~(rule.at_interest(rate) | rule.at_cap(rate))
     if told.sum() < 10:
         raise DataError(f"{int(told.sum())} rates lie between damper and cap: too few to tell the premium")
@@ -263,7 +263,7 @@ def premium_link(data: BasisSeries, rule: Rule) -> PremiumLink:
     return PremiumLink(float(best.x[0]), float(best.x[1]), math.exp(float(best.x[2])))
 
 
-def _settled_pairs(data: BasisSeries, rule: Rule) -> tuple[Array, Array]:
+def settled_pairs(data: BasisSeries, rule: Rule) -> tuple[Array, Array]:
     """Settled rates of the rule's interval (decimal) and the mean premium of the closes that set them (bps)."""
     from basismodels.funding.covariates import settled_of
 
