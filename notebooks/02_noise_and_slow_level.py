@@ -101,7 +101,7 @@ pd.concat(tables, names=["model"]).query("component != 'total'")[
 # %% [markdown]
 # Read across: a line that is not level within its bars says that the model mixes noise, level and
 # reversion. Where a fit is not `ok`, its numbers are not to be used: thinned to few rows, the parts can no
-# longer be told apart.
+# longer be told apart; a bar through the whole panel stands for limits that cannot be given.
 
 # %%
 residuals = bm.residuals(bm.fit(bm.preset("ou"), data))
@@ -113,5 +113,5 @@ plt.show()
 
 # %% [markdown]
 # The residuals of the plain model show the same from the other side: a negative first autocorrelation is noise
-# that the model took for reversion, and red above the band is volatility that comes in clusters, the
-# subject of the next notebook.
+# that the model took for reversion, positive ones after it a level that wanders. Red above the band, as on real
+# data, is volatility that comes in clusters, the subject of the next notebook.

@@ -14,7 +14,7 @@
 # # Regimes, and the probability that convergence is failing
 #
 # Failure is not "the slowest regime", nor "the most volatile one". A regime fails when, at a typical moment of
-# it, the basis is outside a band that pays for arbitrage and does not come back within a horizon. Which
+# it, the basis is outside the band within which arbitrage does not pay, and not back within a horizon. Which
 # regime that is, if any, is decided draw by draw, so that the doubt about it is part of the answer.
 
 # %%
@@ -61,7 +61,8 @@ figures.no_return(no_return, ax=axes[2])
 plt.show()
 
 # %% [markdown]
-# Top: the basis, its level, and in red the regime in which convergence fails. Middle: the probability of that
+# Top: the basis, its level, and in red the regime in which convergence fails (in grey the more volatile one, where none
+# fails). Middle: the probability of that
 # regime from the data up to each hour, with limits that carry the doubt about the parameters and about
 # which regime fails. Bottom: an event that needs no regime at all, being out of the band and not back in a day.
 
@@ -100,6 +101,11 @@ fig, axes = plt.subplots(1, 2, figsize=(10, 2.8), layout="constrained")
 axes[0].fill_between(frame.index, frame["lower"], frame["upper"], alpha=0.25, linewidth=0)
 axes[0].plot(frame.index, frame["mean"])
 axes[0].set(title="basis, bps, with 95% interval", xlabel="hours ahead")
-axes[1].plot(ahead.regimes.index, ahead.regimes)
-axes[1].set(title="probability of each regime", xlabel="hours ahead", ylim=(0, 1))
+axes[1].plot(ahead.regimes.index, ahead.regimes, label=[f"regime {k}" for k in ahead.regimes])
+axes[1].set(title="probability of each regime", xlabel="hours ahead", ylim=(-0.02, 1.02))
+axes[1].legend(frameon=False, loc="center right")
 plt.show()
+
+# %% [markdown]
+# Left: where the basis is headed, and how widely it may miss. Right: the regimes drift from what is known now towards
+# their long-run shares, which is what the interval on the left is made of.

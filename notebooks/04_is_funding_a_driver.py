@@ -25,6 +25,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
+from matplotlib.ticker import LogLocator, NullFormatter
 
 import basismodels as bm
 
@@ -66,8 +67,6 @@ pd.DataFrame({"naive": t_of_funding(), "premium held fixed": t_of_funding("premi
 # %%
 rule = bm.funding.rule("binance", "BTCUSDT", at="2024-06-01")
 print(rule)
-for doubt in rule.unsure:
-    print("unsure:", doubt)
 
 # %%
 if real:
@@ -118,14 +117,24 @@ upper = curve["half_life_upper"].clip(upper=1e4)
 ax.fill_between(curve.index, curve["half_life_lower"], upper, alpha=0.25, linewidth=0)
 ax.plot(curve.index, curve["half_life"])
 ax.set(yscale="log", xlabel=column, ylabel="half-life, hours")
+ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+ax.yaxis.set_major_formatter("{x:g}")
+ax.yaxis.set_minor_formatter(NullFormatter())
 ax.set_title(f"Half-life by {column}, 95% band", loc="left")
 plt.show()
 
 # %% [markdown]
-# Where the band holds a level line over the whole range, these data do not show that funding moves the speed.
+# Where the band holds a level line over the whole range, these data do not show that funding moves the speed. Where it
+# does not, remember what this model leaves out: it holds neither the premium nor regimes, as the diagnosis above does,
+# and credits funding with whatever they do.
 
 # %%
 fig, ax = plt.subplots(figsize=(9, 2.4), layout="constrained")
 data.frame()["funding_last"].plot(ax=ax, linewidth=0.8)
 ax.set_title("Funding in force, bps per 8 h: flat where the rule is dead", loc="left")
 plt.show()
+
+# %% [markdown]
+# On the flat stretches the rate is the interest alone, whatever the basis does: there funding cannot drive
+# anything, and what moves with the premium there is the proxy at work. That is why the placebo `mean premium,
+# deadband only` is asked.

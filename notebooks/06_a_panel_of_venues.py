@@ -76,11 +76,15 @@ fig, axes = plt.subplots(1, len(names), figsize=(2.6 * len(names), 2.8), layout=
 for ax, name in zip(axes, names, strict=True):
     part = shrinkage[shrinkage["name"] == name]
     for _, row in part.iterrows():
-        ax.plot([0, 1], [max(row["alone"], 1e-5), row["panel"]], marker="o", markersize=3, linewidth=0.9)
+        values = [max(row["alone"], 1e-5), row["panel"]]
+        ax.plot([0, 1], values, marker="o", markersize=3, linewidth=0.9, label=row["unit"])
     ax.set_yscale("log")
+    ax.yaxis.set_major_formatter("{x:.3g}")
+    ax.yaxis.set_minor_formatter("{x:.3g}")
     ax.set_xticks([0, 1], ["alone", "panel"])
     ax.set_xlim(-0.3, 1.3)
     ax.set_title(f"{name}, 1/h", loc="left")
+axes[-1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
@@ -117,8 +121,8 @@ joint = bm.joint_failure(joined, horizon=8, band=10, draws=40, rng=1)
 fig, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
 for k in (1, 2, 3):
     table = joint.at_least(k)
-    ax.plot(table.index, table["probability"], linewidth=0.9, label=f"at least {k}")
-ax.set_ylim(-0.02, 1.02)
+    ax.plot(table.index, table["probability"], linewidth=3.6 - k, label=f"at least {k}")
+ax.set_ylim(-0.02, 1.3)
 ax.set_title(f"Probability that at least k of {len(joined)} simulated venues are failing, all data", loc="left")
 ax.legend(frameon=False, ncols=3)
 plt.show()
@@ -128,8 +132,10 @@ print(joint.effective())
 joint.spreading().round(3)
 
 # %% [markdown]
-# `effective` is the number of independent markets that would spread the risk as far as these do. If it is near one,
-# five venues are one venue; the table says what spreading a position over them buys, in numbers.
+# `effective` is the number of independent markets that would spread the risk as far as these do. If it is near
+# one, five venues are one venue. The table says what spreading a position over them buys: `stuck` is the mean
+# share of it in a failing market, `sd` how much that share moves over time, `half` and `all` the shares of time
+# in which at least half, or all, of it is stuck.
 #
 # A fault of one venue can be spread away. One that all venues share cannot, and a panel whose
 # span holds no common failure has nothing to learn it from.

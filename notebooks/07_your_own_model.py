@@ -23,6 +23,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import LogLocator, NullFormatter
 
 import basismodels as bm
 from basismodels.report import figures
@@ -88,6 +89,9 @@ fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 ax.fill_between(x, low, high, alpha=0.25, linewidth=0)
 ax.plot(x, middle)
 ax.set(yscale="log", xlabel="log volatility of spot over the last day, from its median", ylabel="half-life, hours")
+ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+ax.yaxis.set_major_formatter("{x:g}")
+ax.yaxis.set_minor_formatter(NullFormatter())
 ax.set_title("Half-life by volatility, 95% band", loc="left")
 plt.show()
 
@@ -110,6 +114,10 @@ figures.basis(switching, ax=ax)
 plt.show()
 
 # %% [markdown]
+# Shading is the probability of the more volatile regime. Where it covers nearly everything, as on this calm
+# stretch of the example, there is one regime to be found and not two; few starts reaching the best say the
+# same.
+#
 # ## A component of your own
 #
 # A component is a frozen record that names its parameters; `CONTRIBUTING.md` says where it is put. Anything that

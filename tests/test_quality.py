@@ -369,3 +369,9 @@ def test_rates_filled_forward_are_a_finding() -> None:
 @pytest.mark.parametrize("name", [*HOURLY, "hyperliquid_btc_1h", "bitmex_xbtusd_8h"])
 def test_funding_of_real_markets_is_no_finding(name: str, real: Callable[[str], Path]) -> None:
     assert not [f for f in read(real(name)).findings if f.kind == "funding"]
+
+
+def test_clean_data_say_so_without_a_table(market: pd.DataFrame) -> None:
+    quality = check(from_frame(market))
+    assert str(quality) == "nothing found; 0 of 600 rows left out (0.00%)"
+    assert quality._repr_html_() == f"<p>{quality}</p>"

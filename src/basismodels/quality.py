@@ -59,11 +59,13 @@ class Quality:
         return self._headline() + table
 
     def _repr_html_(self) -> str:
-        return f"<p>{self._headline()}</p>{self.table().to_html(index=False)}"
+        table = self.table().to_html(index=False) if self.findings else ""
+        return f"<p>{self._headline()}</p>{table}"
 
     def _headline(self) -> str:
         masked = int(self.mask.sum())
-        return f"{masked} of {len(self.mask)} rows left out ({masked / len(self.mask):.2%})"
+        found = "" if self.findings else "nothing found; "
+        return f"{found}{masked} of {len(self.mask)} rows left out ({masked / len(self.mask):.2%})"
 
 
 def _json(finding: Finding) -> dict[str, Any]:

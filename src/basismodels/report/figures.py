@@ -76,7 +76,8 @@ def _shade_regimes(fit: Fit, ax: Axes, failing: Sequence[int]) -> str:
     weight = fit.smoothed.p[fit.problem.place][:, chosen].sum(axis=1)
     x = canvas.days(fit.problem.time)
     _shade(ax, x, weight, canvas.FAIL if failing else canvas.CALM, extremes=bool(failing))
-    return f" · shaded: regime {', '.join(map(str, chosen))}, {'failing' if failing else 'the most volatile'}"
+    regimes = f"regime{'s' * (len(chosen) > 1)} {', '.join(map(str, chosen))}"
+    return f" · shaded: {regimes}, {'failing' if failing else 'the most volatile'}"
 
 
 def _shade(ax: Axes, x: NDArray[np.float64], weight: NDArray[np.float64], color: str, extremes: bool) -> None:
