@@ -67,6 +67,21 @@ def test_once_gives_what_a_batch_filter_gives(table, stored, tmp_path, capsys, m
     np.testing.assert_allclose([row["no_return"] for row in made], lost[-len(made) :], atol=5e-3)
 
 
+def test_columns_of_funding_are_made_for_the_new_rows(table, tmp_path, capsys):
+    """The file holds rates at their stamps alone; the rule of the fit makes of them what its formulas name."""
+    model = bm.OU(theta="1 + premium_mean") + bm.Noise() + bm.Settlement()
+    fit = bm.fit(model, bm.from_frame(table[: "2024-02-09"]), mask=False)
+    path = tmp_path / "x.csv"
+    path.write_text(csv(table))
+    assert main(["watch", str(path), "--fit", str(bm.save(fit, tmp_path / "x.fit")), "--once"]) == OK
+    made = lines_of(capsys)
+    whole = bm.from_frame(table)
+    again = replace(fit, problem=bind(model, whole.with_mask(np.zeros(whole.n, dtype=bool))))
+    np.testing.assert_allclose(
+        [row["log_density"] for row in made], again.filtered.log_density[again.problem.place][-len(made) :], atol=1e-9
+    )
+
+
 def test_portions_do_not_matter_and_a_line_still_being_written_waits(table, tmp_path):
     path = tmp_path / "x.csv"
     text = csv(table[:"2024-01-05"])

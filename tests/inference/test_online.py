@@ -15,6 +15,9 @@ MODELS = {
     "ou": bm.OU(),
     "two-factor": bm.preset("two-factor"),
     "funding": bm.OU(kappa="1 + funding") + bm.Noise(),
+    "settlement": bm.OU() + bm.Noise() + bm.Settlement(),
+    "pressure": bm.preset("funding"),
+    "utilisation": bm.Switching(bm.OU() + bm.Noise(), transition="1 + funding_utilisation"),
     "switching": bm.Switching(bm.OU()),
     "switching-noise": bm.Switching(bm.OU(theta="1 + funding") + bm.Noise(), transition="1 + funding"),
 }
@@ -46,14 +49,16 @@ def test_update_equals_refiltering(name, data):
     np.testing.assert_allclose(density, whole.log_density[place], atol=1e-10)
 
 
-def test_one_row_at_a_time_is_the_same(data):
+@pytest.mark.parametrize("name", ["switching", "settlement", "pressure"])
+def test_one_row_at_a_time_is_the_same(name, data):
     old, new = data.cut(end="2024-02-17"), data.cut(start="2024-02-18", end="2024-02-18")
-    fit = bm.fit(MODELS["switching"], old, starts=2)
+    fit = bm.fit(MODELS[name], old, starts=2)
     at_once = bm.update(fit, new)
     now = fit
     for stamp in new.time:
         now = bm.update(now, new.cut(start=stamp, end=stamp))
     np.testing.assert_allclose(now.filtered.p[-1], at_once.filtered.p[-1], atol=1e-12)
+    np.testing.assert_allclose(now.filtered.mean[-1], at_once.filtered.mean[-1], atol=1e-10)
 
 
 def test_rows_that_do_not_follow_are_refused(data):

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import DataError
+from basismodels.inference.funding_onward import joined, named, recent, with_funding
 from basismodels.likelihood import assemble, kim
 from basismodels.likelihood.assemble import Layout
 from basismodels.likelihood.kim import Filtered, Start
@@ -26,7 +27,8 @@ class Online:
     """The filter after the newest row, and what it said of the rows just added.
 
     time (m,) of the new rows; filtered: their probabilities (m, K), moments and one-step log
-    densities; last: covariates known at the newest row; stamp: its time.
+    densities; last: covariates known at the newest row; stamp: its time; recent: the newest rows, which set the
+    funding of those to come.
     """
 
     fit: Fit
@@ -34,6 +36,7 @@ class Online:
     filtered: Filtered
     last: pd.DataFrame
     state: Start
+    recent: BasisSeries
 
     @property
     def stamp(self) -> pd.Timestamp:
@@ -70,27 +73,33 @@ def update(before: Fit | Online, new_data: BasisSeries) -> Online:
     steps = assemble.steps_of(layout, assemble.natural(layout, now.fit.x))
     found, state = kim.continued(layout.y, layout.row, steps, now.state, layout.depth)
     rows = Filtered(*(part[place] for part in found))
-    return Online(now.fit, new_data.time, rows, added.frame.iloc[[-1]], state)
+    return Online(now.fit, new_data.time, rows, added.frame.iloc[[-1]], state, added.recent)
 
 
 @dataclass(frozen=True, eq=False)
 class Extension:
-    """New rows bound as the old ones were: layout, internal row of each; formulas and columns over last and new."""
+    """New rows bound as the old ones were: layout, internal row of each; formulas and columns over last and new; the
+    newest rows."""
 
     layout: Layout
     place: NDArray[np.int64]
     designs: dict[str, Design]
     frame: pd.DataFrame
+    recent: BasisSeries
 
 
 def extend(now: Online, new_data: BasisSeries) -> Extension:
-    """The new rows under the formulas of the fit; DataError where a covariate is missing."""
-    frame = _carried(now.last, new_data.frame())
+    """The new rows under the formulas of the fit; DataError where a covariate is missing.
+
+    Columns of funding that they lack are made under the rule of the fit.
+    """
+    frame = _carried(now.last, with_funding(now.fit, now.recent, new_data).frame())
     problem = now.fit.problem
     designs = {name: _again(made, frame) for name, made in problem.designs.items()}
     layout, place = continued(problem, designs, now.stamp, new_data)
     _known(designs, frame)
-    return Extension(layout, place, designs, frame)
+    kept = recent(joined(now.recent, new_data)) if named(problem.model) else now.recent
+    return Extension(layout, place, designs, frame, kept)
 
 
 def at_end(fit: Fit) -> Online:
@@ -102,7 +111,7 @@ def at_end(fit: Fit) -> Online:
         steps, start = assemble.coefficients(layout, fit.x)
         state = kim.continued(layout.y, layout.row, steps, start, layout.depth)[1]
     none = Filtered(*(part[:0] for part in found))
-    return Online(fit, fit.data.time[:0], none, fit.data.frame().iloc[[-1]], state)
+    return Online(fit, fit.data.time[:0], none, fit.data.frame().iloc[[-1]], state, recent(fit.data))
 
 
 def _carried(last: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
