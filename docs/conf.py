@@ -92,7 +92,8 @@ def references() -> None:
 
 def _fields(entry: str) -> list[tuple[str, str]]:
     found = re.findall(r"(\w+)\s*=\s*\{((?:[^{}]|\{[^{}]*\})*)\}", entry)
-    return [(key.lower(), re.sub(r"[{}]", "", value).replace(" and ", "; ").replace("\\", "")) for key, value in found]
+    plain = [(key.lower(), re.sub(r"[{}\\]", "", value)) for key, value in found]
+    return [(key, value.replace(" and ", "; ") if key == "author" else value) for key, value in plain]
 
 
 def forgotten() -> None:
