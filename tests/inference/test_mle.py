@@ -8,6 +8,7 @@ import pytest
 
 import basismodels as bm
 from basismodels.inference.labels import change_sd, permute
+from basismodels.problem import bind
 
 
 def hours(n):
@@ -161,3 +162,14 @@ def test_regime_frame_adds_to_one():
 def test_bad_arguments_are_refused(argument, word):
     with pytest.raises(bm.ModelError, match=word):
         bm.fit(bm.OU(), bm.load_example(end="2024-01-10"), **argument)
+
+
+@pytest.mark.parametrize(("slow", "said"), [(0.9, ["factors"]), (0.01, [])])
+def test_a_slow_level_faster_than_the_usual_regime_is_said(slow, said):
+    from basismodels.inference.diagnose import _regimes
+
+    problem = bind(bm.preset("switching-two-factor"), bm.load_example(end="2024-01-20"))
+    values = {"kappa[0]": 0.2, "kappa[1]": 0.4, "theta": 0.0, "sigma[0]": 1.0, "sigma[1]": 4.0, "slow.kappa": slow}
+    values |= {"slow.sigma": 0.3, "tau[0]": 0.7, "tau[1]": 2.0, "q[0->1]": 0.01, "q[1->0]": 0.1}
+    x = problem.spec.to_free(np.array([values[n] for n in problem.spec.names]))
+    assert [d.code for d in _regimes(problem, x) if d.code == "factors"] == said

@@ -191,4 +191,13 @@ def _regimes(problem: Problem, x: Array) -> list[Diagnostic]:
         if abs(float(nat.kappa[:, i].mean())) * time_in[i] < 3.0:
             text = f"regime {i}: kappa times the time spent there is under 3, so its speed is barely identified"
             found.append(Diagnostic("theta" if "theta" in problem.model.varies else "speed", text))
-    return found
+    return found + _swapped(problem, nat, int(np.argmax(weights)))
+
+
+def _swapped(problem: Problem, nat: assemble.Natural, usual: int) -> list[Diagnostic]:
+    """A slow level that is faster than the reversion of the usual regime: there the two parts have changed names."""
+    slow = float(np.median(nat.slow_kappa))
+    if "slow.kappa" not in problem.layout.places or slow <= float(np.median(nat.kappa[:, usual])):
+        return []
+    text = f"in regime {usual}, the usual one, the slow level is faster than the reversion: read one as the other"
+    return [Diagnostic("factors", text)]

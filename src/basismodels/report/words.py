@@ -66,11 +66,13 @@ def _parts(a: Analysis, parts: list[Estimate]) -> list[str]:
     if not slow:
         return [f"By regime, from the calmest to the most volatile, the half-life is {said}."]
     text = f"Around its slow level the half-life is {said}; that of the slow level is {valued(slow[0])}."
+    swapped = [f"But {d.text}." for d in a.fit.diagnostics if d.code == "factors" and a.fit.problem.layout.regimes > 1]
     weights = shares(a.fit)
     if not weights:
-        return [text]
+        return [text, *swapped]
     return [
         text,
+        *swapped,
         f"The slow level carries {share(weights['slow'])} of the variance of the basis without noise, the rest "
         f"{share(1.0 - weights['slow'])} (at the estimate, without an interval).",
     ]
