@@ -142,7 +142,7 @@ def test_a_zone_other_than_utc_is_turned_and_reported(market: pd.DataFrame, tmp_
 
 
 def test_identical_rows_are_kept_once_and_reported(market: pd.DataFrame) -> None:
-    copied = market.iloc[[0, 1, 2, 2, 2, *range(3, len(market))]]
+    copied = market.iloc[[0, 1, 2, 2, 2, *range(3, len(market))]].copy()
     data = from_frame(copied)
     assert data.fingerprint == from_frame(market).fingerprint
     assert [(f.kind, f.start, f.rows) for f in data.findings] == [("duplicate", market.index[2], 2)]
@@ -168,7 +168,7 @@ def test_semicolons_are_named(market: pd.DataFrame, tmp_path: Path) -> None:
         read(path)
     scope = {"pd": pd, "path": path}
     exec(caught.value.remedy.replace("commas.csv", str(tmp_path / "commas.csv")), scope)
-    assert read(tmp_path / "commas.csv").fingerprint == read(written(market, tmp_path / "a.csv")).fingerprint
+    np.testing.assert_allclose(read(tmp_path / "commas.csv").basis, from_frame(market).basis, atol=1e-9)
 
 
 def test_simulated_data_say_so(market: pd.DataFrame, tmp_path: Path) -> None:
