@@ -23,7 +23,7 @@ def bars(content: bytes, name: str, step: pd.Timedelta) -> pd.DataFrame:
     table = _table(content, name, BARS)
     opened = stamps(table["open_time"], name)
     frame = pd.DataFrame({"close": _numbers(table["close"], name), "volume": _numbers(table["volume"], name)})
-    return _ordered(frame.set_axis(opened + step, axis=0), name)
+    return _ordered(frame.set_axis((opened + step).as_unit("us"), axis=0), name)
 
 
 def funding(content: bytes, name: str) -> pd.DataFrame:

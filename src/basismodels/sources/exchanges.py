@@ -168,7 +168,8 @@ def _bars(rows: list[Row], column: str, step: pd.Timedelta) -> pd.DataFrame | No
     now = pd.Timestamp.now(tz="UTC")
     if not rows:
         return None
-    time = pd.DatetimeIndex(pd.to_datetime([int(row[0]) for row in rows], unit="ms", utc=True)).as_unit("us") + step
+    opened = pd.DatetimeIndex(pd.to_datetime([int(row[0]) for row in rows], unit="ms", utc=True))
+    time = (opened + step).as_unit("us")
     frame = pd.DataFrame({column: [float(row[4]) for row in rows]}, index=time)
     if column in ("perp", "spot"):
         frame[f"volume_{column}"] = [float(row[5]) for row in rows]
