@@ -303,6 +303,11 @@ def read(path: Path) -> list[Row]:
         return list(csv.DictReader(file))
 
 
+def finished() -> dict[tuple[str, ...], Row]:
+    """The cells of the file that are done, by what they are."""
+    return {identity(r): r for r in (read(RESULTS) if RESULTS.exists() else []) if r["status"] == "done"}
+
+
 def write(rows: list[Row]) -> None:
     """All cells at once, by a temporary name."""
     temporary = RESULTS.with_suffix(".part")
@@ -322,7 +327,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     deadline = time.monotonic() + 60.0 * options.minutes
     design = read(DESIGN)
-    done = {identity(r): r for r in (read(RESULTS) if RESULTS.exists() else []) if r["status"] == "done"}
+    done = finished()
     table = {identity(c): done.get(identity(c), c) for c in cells(design)}
     for row in design:
         open_cells = [c for c in table.values() if c["status"] != "done" and all(c[k] == row[k] for k in KEYS)]
@@ -333,7 +338,7 @@ def main() -> None:
         if found is None:
             break
         # cells that another run has finished meanwhile stay
-        table.update({identity(r): r for r in read(RESULTS) if r["status"] == "done"})
+        table.update(finished())
         table.update({identity(c): c for c in found})
         write(list(table.values()))
         print(*(f"{c['method']} {c['coverage']}" for c in found), row["model"], row["kappa_T"], row["n"], flush=True)
