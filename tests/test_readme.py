@@ -97,6 +97,7 @@ def test_every_name_of_the_readme_is_public() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_code_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     market = make_market().rename_axis("time")
     market.to_parquet(tmp_path / "prices.parquet")

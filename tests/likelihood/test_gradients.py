@@ -35,6 +35,10 @@ def test_of_every_model(bound, point):
     agree(gradient, differences(lambda at: bound.engine.loglik(bound.layout, at), x))
 
 
+# kernels of their own, compiled for nothing else
+LONG = pytest.mark.long
+
+
 @pytest.mark.parametrize("kappa", [0.3, 1e-9, -0.01])
 @pytest.mark.parametrize("model", [OU(), OU() + Noise(), OU() + SlowOU() + Noise()], ids=repr)
 def test_across_zero_speed(model, kappa, series):
@@ -47,7 +51,9 @@ def test_across_zero_speed(model, kappa, series):
 
 
 @pytest.mark.parametrize("diffuse", [False, True])
-@pytest.mark.parametrize(("regimes", "depth", "parts"), [(2, 2, 1), (2, 3, 2), (3, 2, 1)])
+@pytest.mark.parametrize(
+    ("regimes", "depth", "parts"), [(2, 2, 1), pytest.param(2, 3, 2, marks=LONG), pytest.param(3, 2, 1, marks=LONG)]
+)
 def test_at_every_depth(case, regimes, depth, parts, diffuse):
     """Moments kept over histories: each table, gaps included."""
     y, row, steps, start = case(regimes, 12, 3, parts=parts, diffuse=diffuse, distinct=3)
@@ -67,7 +73,7 @@ def test_at_every_depth(case, regimes, depth, parts, diffuse):
 @pytest.mark.parametrize("diffuse", [False, True])
 @pytest.mark.parametrize(
     ("kernel", "regimes", "parts"),
-    [(kim, 1, 1), (kim, 2, 1), (kim, 2, 2), (kim, 3, 1), (kim, 4, 1), (kalman, 1, 1)]
+    [(kim, 1, 1), (kim, 2, 1), (kim, 2, 2), (kim, 3, 1), pytest.param(kim, 4, 1, marks=LONG), (kalman, 1, 1)]
     + [(hamilton, k, 1) for k in (1, 2, 3, 4, 5, 6)],
 )
 def test_of_every_step_coefficient(case, kernel, regimes, parts, diffuse):

@@ -85,7 +85,7 @@ def plain_kim(y, row, steps, start):
     return value
 
 
-@pytest.mark.parametrize("regimes", [1, 2, 3, 4])
+@pytest.mark.parametrize("regimes", [1, 2, *(pytest.param(k, marks=pytest.mark.long) for k in (3, 4))])
 @pytest.mark.parametrize("slow", [True, False])
 @pytest.mark.parametrize("parts", [1, 2])
 def test_kim_is_its_definition(regimes, slow, parts):
