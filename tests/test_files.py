@@ -104,6 +104,7 @@ def test_csv_columns_may_start_empty(market: pd.DataFrame, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_csv_is_not_held_twice(market: pd.DataFrame, tmp_path: Path) -> None:
     """Peak memory of a read, imports apart, against the size of the file."""
     time = pd.date_range("2000-01-01", periods=1_500_000, freq="1min", tz="UTC", name="time")

@@ -217,6 +217,7 @@ def test_the_verdict_on_transitions_never_claims_a_cause(p: tuple[float, ...], v
     assert verdict_of(evidence("transitions", dict(zip(STATES, p, strict=True)))) == verdict
 
 
+@pytest.mark.long
 def test_all_of_it_on_noise(noisy: bm.BasisSeries) -> None:
     found = bm.funding_diagnostic(noisy, effects=("level",), replications=5, permutations=3, rng=1)
     assert found.verdicts["level"] in ("proxy", "undecided")

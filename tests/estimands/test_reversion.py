@@ -63,6 +63,7 @@ def test_what_is_refused() -> None:
         bm.reversion_test(slow, draws=0)
 
 
+@pytest.mark.long
 def test_size_and_power() -> None:
     """Sixty series without reversion in their second regime: 5% rejected, within 3 standard errors; with it, most."""
     rejected = [bm.reversion_test(two_regimes(0.0, seed), 1, draws=19, rng=seed, n_jobs=1).p for seed in range(60)]

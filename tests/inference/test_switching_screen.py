@@ -71,6 +71,7 @@ def test_the_scale_of_the_data_does_not_matter() -> None:
     assert screen.greatest(40.0 + 7.0 * y, _CORRELATIONS, weight) == pytest.approx(one)
 
 
+@pytest.mark.long
 def test_size() -> None:
     """300 series of one regime, each against 99 of its own: 5% rejected, within 3 standard errors."""
     weight, _ = _directions(("kappa", "sigma"))
