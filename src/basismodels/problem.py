@@ -1,4 +1,4 @@
-"""A model bound to data: which step leads to which observation, which number stands where."""
+"""A model bound to data: which step leads to which observation."""
 
 from __future__ import annotations
 
@@ -9,24 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels._columns import designs_of, first_row, payments_apart
+from basismodels._numbering import level_is_drift, numbering
 from basismodels.engine import Engine, choose
-from basismodels.errors import DataError, ModelError, real
+from basismodels.errors import DataError, ModelError
 from basismodels.funding.covariates import COVARIATES
 from basismodels.funding.guess import completed, used, without_constant
 from basismodels.likelihood.assemble import Layout
 from basismodels.model import Component, Design, Model, as_model
-from basismodels.params import (
-    CHAIN_START,
-    INTERCEPT,
-    JUMP,
-    PARAMS,
-    RATE,
-    Coefficient,
-    Link,
-    Param,
-    Spec,
-    coefficient_name,
-)
+from basismodels.params import JUMP, Link, Spec
 from basismodels.series import BasisSeries
 
 Array = NDArray[np.float64]
@@ -122,7 +112,7 @@ def bind(
     grid = _grid(made, data, first, mask)
     layout, spec = _layout(made, designs, grid, first, initial == "stationary", link)
     layout = layout._replace(depth=depth)
-    _enough(layout, spec, made)
+    _enough(layout, spec)
     notes = (*grid.notes, *said)
     if first:
         notes = (f"the first {first} rows are left out: no basis or no covariate is known there yet", *notes)
@@ -234,100 +224,7 @@ def _layout(
     return layout, spec
 
 
-class _Numbering:
-    """Hands out places in the free vector and, after it, among the constants."""
-
-    def __init__(self) -> None:
-        self.coefficients: list[Coefficient] = []
-        self.constants: list[float] = []
-
-    def free(self, param: Param, column: str, regime: str, link: Link, over: int = -1) -> int:
-        unit = param.unit if column == INTERCEPT else ""
-        name = coefficient_name(param.name, regime, column)
-        self.coefficients.append(Coefficient(name, param.name, column, regime, link, unit, over))
-        return len(self.coefficients) - 1
-
-    def constant(self, value: float) -> int:
-        self.constants.append(value)
-        return -len(self.constants)
-
-
-def numbering(
-    model: Model, designs: dict[str, Design], link: Link
-) -> tuple[Spec, dict[str, NDArray[np.int64]], Array]:
-    """The free vector, and for each parameter where its coefficients stand."""
-    numbers = _Numbering()
-    index: dict[str, NDArray[np.int64]] = {}
-    for name, formula in model.formulas().items():
-        param = PARAMS[name]
-        own: Link = link if name == "kappa" else param.link
-        width = model.regimes if param.by_regime else 1
-        if not isinstance(formula, str):
-            free = _fixed(param, own, real(formula, name, remedy=f'a formula such as {name}="1", or a number'))
-            index[name] = np.full((1, width), numbers.constant(free), dtype=np.int64)
-        else:
-            over = index["kappa"][0] if name == "theta" and level_is_drift(model, link) else None
-            index[name] = _places(numbers, model, param, designs[name].columns, own, width, over)
-    if model.regimes > 1:
-        index["q"] = _rate_places(numbers, model.regimes, designs["q"].columns)
-        if model.chain_start == "free":
-            odds = [numbers.constant(0.0)]
-            odds += [numbers.free(CHAIN_START, INTERCEPT, str(k), "identity") for k in range(1, model.regimes)]
-            index["chain_start"] = np.array([odds], dtype=np.int64)
-    size = len(numbers.coefficients)
-    count = len(numbers.constants)
-    # constants were numbered -1, -2, ...; they stand after the free vector in order
-    index = {name: np.where(at < 0, size - at - 1, at) for name, at in index.items()}
-    del count
-    return Spec(tuple(numbers.coefficients)), index, np.array(numbers.constants, dtype=float)
-
-
-def _fixed(param: Param, link: Link, value: float) -> float:
-    if link == "log" and value < 0:
-        raise ModelError(f"{param.name} cannot be fixed at {value}: it is positive under its log link")
-    with np.errstate(divide="ignore"):
-        return float(np.log(value)) if link == "log" else value
-
-
-def _places(
-    numbers: _Numbering,
-    model: Model,
-    param: Param,
-    columns: tuple[str, ...],
-    link: Link,
-    width: int,
-    over: NDArray[np.int64] | None,
-) -> NDArray[np.int64]:
-    places = np.empty((len(columns), width), dtype=np.int64)
-    for c, column in enumerate(columns):
-        switches = width > 1 and (param.name in model.varies or f"{param.name}:{column}" in model.varies)
-        if switches:
-            places[c] = [
-                numbers.free(param, column, str(k), link, -1 if over is None else int(over[k])) for k in range(width)
-            ]
-        else:
-            places[c] = numbers.free(param, column, "", link, -1 if over is None else int(over[0]))
-    return places
-
-
-def level_is_drift(model: Model, link: Link) -> bool:
-    """Whether theta is carried as the drift kappa theta: where kappa may cross zero and theta is its own."""
-    formulas = model.formulas()
-    plain = isinstance(formulas.get("theta"), str) and formulas["kappa"] == "1"
-    return link == "identity" and plain and (model.regimes == 1 or "theta" in model.varies)
-
-
-def _rate_places(numbers: _Numbering, regimes: int, columns: tuple[str, ...]) -> NDArray[np.int64]:
-    places = np.empty((len(columns), regimes, regimes), dtype=np.int64)
-    nowhere = numbers.constant(0.0)
-    for c, column in enumerate(columns):
-        for j in range(regimes):
-            for k in range(regimes):
-                places[c, j, k] = nowhere if j == k else numbers.free(RATE, column, f"{j}->{k}", "log")
-    return places
-
-
-def _enough(layout: Layout, spec: Spec, model: Model) -> None:
+def _enough(layout: Layout, spec: Spec) -> None:
     seen = layout.y[np.isfinite(layout.y)]
     if len(seen) < len(spec) + 2:
         raise DataError(
@@ -338,4 +235,3 @@ def _enough(layout: Layout, spec: Spec, model: Model) -> None:
         raise DataError(f"the basis is constant at {seen[0]:g} bps: there is nothing to fit")
     if not _LEAST_SPREAD < layout.spread < 1.0 / _LEAST_SPREAD or not np.isfinite(seen.max() - seen.min()):
         raise DataError(f"the basis has a spread of {layout.spread:g} bps; that cannot be", remedy="check its unit")
-    del model

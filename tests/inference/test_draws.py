@@ -21,6 +21,10 @@ def test_a_draw_of_the_same_law_is_held_as_often_as_said() -> None:
     assert abs(held - 0.9) < 4.0 * np.sqrt(0.09 / 20_000)
 
 
+def test_no_draw_leaves_no_limits() -> None:
+    np.testing.assert_array_equal(draw_limits(np.empty((0, 3)), 0.95), np.full((2, 3), np.nan))
+
+
 def test_nan_is_left_out_and_infinity_kept() -> None:
     values = np.column_stack([np.r_[np.nan, np.arange(1.0, 200.0)], np.full(200, np.nan), np.full(200, np.inf)])
     low, high = draw_limits(values, 0.95)

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
-from basismodels.estimands.carry_paths import funding_paid, payments, spot_moves, step_hours, walks
+from basismodels.estimands.carry_paths import Payments, funding_paid, payments, spot_moves, step_hours, walks
 from basismodels.estimands.passage import check_band
 from basismodels.funding.covariates import rule_of
 from basismodels.funding.guess import guessed
@@ -96,14 +96,15 @@ def carry(
         raise ModelError(f'side must be "short" or "long", got {side!r}')
     terms = _Terms(way, cost, band, target, math.nan if margin is None else margin, maintenance,
                    until == "convergence", risk)  # fmt: skip
-    values, profit = _one(fit, fit.x, count, spacing, paths, found, terms, generator)
+    due = payments(fit, found, count)
+    values, profit = _one(fit, fit.x, count, spacing, paths, due, terms, generator)
     notes = [said] if said else []
     try:
         points = draws_of(fit, draws, generator)
     except ModelError as error:
         points, notes = np.empty((0, len(fit.x))), [*notes, str(error)]
     seed = int(generator.integers(2**63))
-    each = [_one(fit, x, count, spacing, paths, found, terms, np.random.default_rng(seed))[0] for x in points]
+    each = [_one(fit, x, count, spacing, paths, due, terms, np.random.default_rng(seed))[0] for x in points]
     return Carry(_table(values, each, level), way, profit, f"{found.venue} {found.symbol}".strip(), tuple(notes))
 
 
@@ -114,7 +115,7 @@ def _rule(fit: Fit) -> tuple[Rule, str]:
 
 def _table(values: dict[str, float], each: list[dict[str, float]], level: float) -> pd.DataFrame:
     frame = pd.DataFrame({"value": values})
-    found = np.array([[one[name] for name in values] for one in each]) if each else np.full((1, len(values)), math.nan)
+    found = np.reshape([[one[name] for name in values] for one in each], (-1, len(values)))
     frame["lower"], frame["upper"] = draw_limits(found, level)
     frame["unit"] = ["probability" if name.startswith("P(") else "bps" for name in values]
     frame.index.name = "quantity"
@@ -122,10 +123,9 @@ def _table(values: dict[str, float], each: list[dict[str, float]], level: float)
 
 
 def _one(
-    fit: Fit, x: Array, count: int, spacing: float, paths: int, rule: Rule, terms: _Terms, rng: np.random.Generator
+    fit: Fit, x: Array, count: int, spacing: float, paths: int, due: Payments, terms: _Terms, rng: np.random.Generator
 ) -> tuple[dict[str, float], Array]:
     """Every quantity under one free vector, and the profits (m,)."""
-    due = payments(fit, rule, count)
     made = walks(fit.problem, x, count, paths, rng, due)
     sign = 1.0 if terms.side == "short" else -1.0
     paid = sign * funding_paid(made.basis, due)

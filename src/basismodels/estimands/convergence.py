@@ -126,9 +126,8 @@ def _coefficient_limits(fit: Fit, name: str, made: _Making) -> tuple[float, floa
     if made.method in ("wald", "sandwich", "studentised"):
         limits = conf_int(fit, made.method, made.level, **options)
         return float(limits["lower"][name]), float(limits["upper"][name]), made.method
-    i = fit.problem.spec.position(name)
-    lower, upper = draw_limits(np.array([fit.problem.spec.to_natural(x)[i] for x in draws_of(fit, 2000)]), made.level)
-    return float(lower), float(upper), fit.draws_kind or "wald draws"
+    limits = conf_int(fit, "draws", made.level)
+    return float(limits["lower"][name]), float(limits["upper"][name]), fit.draws_kind or "wald draws"
 
 
 def _drawn_speed_limits(fit: Fit, regime: int, level: float, at: Mapping[str, float] | None) -> tuple[float, float]:

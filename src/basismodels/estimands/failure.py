@@ -114,7 +114,7 @@ def failure_probability(
     frame.attrs["draws"] = len(found)
     frame.attrs["regimes"] = _table(fit, event, centre, found)
     for kind in ("filtered", "smoothed"):
-        paths = np.array([getattr(one, kind) for one in found]) if found else np.full((1, len(frame)), np.nan)
+        paths = np.reshape([getattr(one, kind) for one in found], (-1, len(frame)))
         frame[f"{kind}_lower"], frame[f"{kind}_upper"] = draw_limits(paths, level)
     order = [f"{kind}{end}" for kind in ("filtered", "smoothed") for end in ("", "_lower", "_upper")]
     return frame[order]

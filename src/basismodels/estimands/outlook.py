@@ -55,7 +55,7 @@ def failure_outlook(
     except ModelError as error:
         note = str(error)
     frame = pd.DataFrame({"value": made})
-    drawn = np.array([[part[name] for name in made] for part in found]) if found else np.full((1, len(made)), math.nan)
+    drawn = np.reshape([[part[name] for name in made] for part in found], (-1, len(made)))
     frame["lower"], frame["upper"] = draw_limits(drawn, level)
     frame["unit"] = ["h" if name in ("duration", "residual") else "probability" for name in made]
     frame.index.name = "quantity"

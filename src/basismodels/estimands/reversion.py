@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,8 @@ from basismodels.errors import ModelError
 from basismodels.estimands.failure import Event, centre_of
 from basismodels.inference.inversion import speeds
 from basismodels.inference.inversion_path import PathRoot
-from basismodels.inference.tasks import key_of, packed, run_tasks, seed_of, unpacked
+from basismodels.inference.monte_carlo import p_value
+from basismodels.inference.tasks import chunks, key_of, packed, run_tasks, seed_of, unpacked
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
@@ -65,8 +65,7 @@ def reversion_test(
     killed run goes on.
     Errors: ModelError where the speed follows covariates or is kept above zero by a slow level.
     """
-    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
-        raise ModelError(f"draws must be a positive whole number, got {draws!r}")
+    jobs = chunks(draws, _CHUNK)
     statistic = PathRoot(fit, _speed(fit, regime))
     if statistic.positive:
         raise ModelError(
@@ -75,21 +74,21 @@ def reversion_test(
         )
     root, nuisance = statistic.root(0.0)
     seed = seed_of(rng)
-    jobs = [(first, min(_CHUNK, draws - first)) for first in range(0, draws, _CHUNK)]
     layout = fit.problem.layout
     key = key_of("reversion", repr(fit.model), statistic.coefficient.name, fit.x, layout.y, layout.dt, seed)
     made = run_tasks(
         partial(_roots, statistic, nuisance, seed), jobs, title="reversion", key=key, n_jobs=n_jobs,
         checkpoint=checkpoint, progress=progress,
     )  # fmt: skip
-    return _judged(statistic, root, np.concatenate([unpacked(part) for part in made]))
+    judged, usable = p_value(root, np.concatenate([unpacked(part) for part in made]))
+    return ReversionTest(statistic.coefficient.name, statistic.estimate, root, *judged, usable)
 
 
 def _speed(fit: Fit, regime: int | None) -> str:
     """Name of the speed of a regime; ModelError where it is none to test."""
     count = fit.problem.layout.regimes
     if regime is None:
-        regime = int(np.nanargmax(np.nan_to_num(centre_of(fit, Event()).phi, nan=-1.0))) if count > 1 else 0
+        regime = int(np.argmax(np.nan_to_num(centre_of(fit, Event()).phi, nan=-1.0))) if count > 1 else 0
     if isinstance(regime, bool) or not isinstance(regime, int) or not 0 <= regime < count:
         raise ModelError(f"regime must be a whole number below {count}, got {regime!r}")
     name = f"kappa[{regime}]" if f"kappa[{regime}]" in fit.names else "kappa"
@@ -102,17 +101,3 @@ def _roots(statistic: PathRoot, nuisance: Array, seed: int, job: tuple[int, int]
     first, count = job
     seeds = [np.random.SeedSequence(seed, spawn_key=(i,)) for i in range(first, first + count)]
     return packed(np.array([statistic.simulated_once(0.0, nuisance, np.random.default_rng(one)) for one in seeds]))
-
-
-def _judged(statistic: PathRoot, root: float, simulated: Array) -> ReversionTest:
-    from statsmodels.stats.proportion import proportion_confint
-
-    usable = simulated[np.isfinite(simulated)]
-    if not len(usable) or not math.isfinite(root):
-        raise ModelError("no simulated series could be fitted: the restricted estimate is not one to simulate from")
-    above = int((usable >= root).sum())
-    low, high = proportion_confint(above, len(usable), method="beta")
-    return ReversionTest(
-        statistic.coefficient.name, statistic.estimate, root, (above + 1) / (len(usable) + 1), float(low), float(high),
-        usable,
-    )  # fmt: skip

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from basismodels.errors import ModelError
 from basismodels.inference.blocks import block_simulator
 from basismodels.inference.simulate import simulate_path
 from basismodels.inference.starts import bounds, scales
-from basismodels.inference.tasks import key_of, packed, run_tasks, seed_of, unpacked
+from basismodels.inference.tasks import chunks, key_of, packed, run_tasks, seed_of, unpacked
 from basismodels.inference.warm import curvature, warm_fit
 from basismodels.likelihood import assemble, hamilton_ou
 from basismodels.likelihood.hamilton_layout import places
@@ -45,13 +44,10 @@ def bootstrap(
     from blocks of the data's own innovations, so that neither their law nor their bursts are taken on trust.
     Errors: ModelError.
     """
-    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
-        raise ModelError(f"draws must be a positive whole number, got {draws!r}")
-    seed = seed_of(rng)
+    jobs, seed = chunks(draws, _CHUNK), seed_of(rng)
     if blocks is not False:
         block_simulator(fit, _hours(blocks))  # refuses before any work is shared out
     work = partial(_refits, fit, bounds(fit.problem, scales(fit.problem)), seed, blocks)
-    jobs = [(first, min(_CHUNK, draws - first)) for first in range(0, draws, _CHUNK)]
     made = run_tasks(
         work, jobs, title="bootstrap", key=_key(fit, seed, blocks), n_jobs=n_jobs, checkpoint=checkpoint,
         progress=None if progress is None else partial(_draws_done, progress, draws),

@@ -12,13 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels._columns import designs_of
+from basismodels._numbering import level_is_drift, numbering
 from basismodels.errors import DataError, ModelError
 from basismodels.funding.covariates import BAND, COVARIATES, attach
 from basismodels.funding.mechanism import Rule
 from basismodels.inference.loop_kernel import NAMES, Coefficients, Terms, walk
 from basismodels.model import Component, Design, Model, as_model
 from basismodels.params import INTERCEPT, Link, Spec
-from basismodels.problem import Problem, level_is_drift, numbering
+from basismodels.problem import Problem
 from basismodels.results import Fit
 from basismodels.series import BasisSeries
 

@@ -17,7 +17,7 @@ _FEW = 10.0
 
 
 def diagnose(
-    problem: Problem, x: Array, cov: Array, information: Array, box: Array, optima: pd.DataFrame
+    problem: Problem, x: Array, cov: Array, box: Array, optima: pd.DataFrame
 ) -> list[Diagnostic]:
     """Everything to know about a fit, the fatal first."""
     found = [
@@ -33,7 +33,6 @@ def diagnose(
     if not problem.engine.exact:
         text = "moments are matched: the log likelihood is rough, mostly too high; bm.particle_loglik(fit) gives it"
         found.append(Diagnostic("kim", text))
-    del information
     return sorted(found, key=lambda d: not d.fatal)
 
 

@@ -38,9 +38,11 @@ def draw_limits(values: Array, level: float) -> tuple[Array, Array]:
 
     The next draw of the same law falls between the i-th and the j-th smallest of m with probability
     (j - i) / (m + 1); quantiles by interpolation hold it less often (94.0% for 95% of 200 draws).
-    NaN is left out, NaN is returned where nothing else is; infinite draws are kept.
+    NaN is left out, NaN is returned where nothing else is, or no draw at all; infinite draws are kept.
     """
     ordered = np.sort(np.asarray(values, dtype=float), axis=0)
+    if not len(ordered):
+        ordered = np.full((1, *ordered.shape[1:]), np.nan)
     count = (~np.isnan(ordered)).sum(axis=0)
     tail = 0.5 * (1.0 - level)
     # rounded: 200 * 0.025 must not fall short of five

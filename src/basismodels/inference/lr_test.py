@@ -7,7 +7,6 @@ is simulated at the smaller model's estimate instead.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +18,9 @@ from numpy.typing import NDArray
 from basismodels.errors import ModelError
 from basismodels.inference.bootstrap import simulator, with_series
 from basismodels.inference.mle import optima_of
+from basismodels.inference.monte_carlo import p_value
 from basismodels.inference.starts import bounds, scales
-from basismodels.inference.tasks import key_of, packed, run_tasks, seed_of, unpacked
+from basismodels.inference.tasks import chunks, key_of, packed, run_tasks, seed_of, unpacked
 from basismodels.inference.warm import curvature, warm_fit
 from basismodels.problem import Problem
 from basismodels.results import Fit
@@ -71,23 +71,24 @@ def likelihood_ratio_test(
     overstated, in the simulated series as in the observed one. `checkpoint`: folder from which a killed run goes on.
     Errors: ModelError where the fits are of other data, or the alternative has no more parameters.
     """
-    _check(null, alternative, draws, starts)
+    _check(null, alternative, starts)
+    jobs = chunks(draws, _CHUNK)
     seed = seed_of(rng)
     statistic = 2.0 * (_alternative_llf(alternative.problem, starts, np.random.SeedSequence(seed)) - null.llf)
     work = partial(_statistics, null.problem, null.x, null.cov, alternative.problem, starts, seed)
-    jobs = [(first, min(_CHUNK, draws - first)) for first in range(0, draws, _CHUNK)]
     layout = null.problem.layout
     key = key_of("lr", repr(null.model), repr(alternative.model), null.x, layout.y, layout.dt, starts, seed)
     made = run_tasks(
         work, jobs, title="likelihood ratio", key=key, n_jobs=n_jobs, checkpoint=checkpoint, progress=progress
     )
     simulated = np.concatenate([unpacked(part) for part in made])
-    return _judged(null, alternative, max(statistic, 0.0), simulated)
+    judged, usable = p_value(max(statistic, 0.0), simulated)
+    return LikelihoodRatio(repr(null.model), repr(alternative.model), max(statistic, 0.0), *judged, usable)
 
 
-def _check(null: Fit, alternative: Fit, draws: int, starts: int) -> None:
-    if draws < 1 or starts < 1:
-        raise ModelError(f"draws and starts must be positive whole numbers, got {draws!r} and {starts!r}")
+def _check(null: Fit, alternative: Fit, starts: int) -> None:
+    if starts < 1:
+        raise ModelError(f"starts must be a positive whole number, got {starts!r}")
     if null.data.fingerprint != alternative.data.fingerprint or null.nobs != alternative.nobs:
         raise ModelError("the two fits are of other data", remedy="fit both models to one series, with one initial=")
     if len(alternative.x) <= len(null.x):
@@ -123,17 +124,3 @@ def _statistics(
     inverse = curvature(null, x, cov)
     rows = [one_statistic(null, x, inverse, alternative, starts, seed, i) for i in range(first, first + count)]
     return packed(np.array(rows))
-
-
-def _judged(null: Fit, alternative: Fit, statistic: float, simulated: Array) -> LikelihoodRatio:
-    from statsmodels.stats.proportion import proportion_confint
-
-    usable = simulated[np.isfinite(simulated)]
-    if not len(usable) or not math.isfinite(statistic):
-        raise ModelError("no simulated series could be fitted: the null's estimate is not one to simulate from")
-    above = int((usable >= statistic).sum())
-    low, high = proportion_confint(above, len(usable), method="beta")
-    return LikelihoodRatio(
-        repr(null.model), repr(alternative.model), statistic, (above + 1) / (len(usable) + 1),
-        float(low), float(high), usable,
-    )  # fmt: skip

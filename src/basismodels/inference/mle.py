@@ -75,7 +75,7 @@ def fit_problem(
     information = observed_information(problem, x)
     cov = covariance(information, x, box)
     table = _table(problem, optima)
-    found = diagnose(problem, x, cov, information, box, table)
+    found = diagnose(problem, x, cov, box, table)
     llf = problem.engine.loglik(problem.layout, x)
     return Fit(problem, x, cov, llf, tuple(found), table, time.perf_counter() - began)
 

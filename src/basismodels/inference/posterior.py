@@ -127,7 +127,7 @@ def _fit_of(problem: Problem, first: Fit, chains: Chains, facts: dict[str, Any],
     box = bounds(problem, scales(problem))
     found = [
         *diagnose_draws(problem, flat.reshape(count, length, p), chains.stats, centre),
-        *diagnose(problem, centre, cov, cov, box, first.optima.iloc[:1]),
+        *diagnose(problem, centre, cov, box, first.optima.iloc[:1]),
     ]
     found.sort(key=lambda d: not d.fatal)
     return Fit(

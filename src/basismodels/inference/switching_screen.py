@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
 from basismodels.inference.mle import is_plain_ou
-from basismodels.inference.tasks import packed, run_tasks, seed_of, unpacked
+from basismodels.inference.monte_carlo import p_value
+from basismodels.inference.tasks import chunks, packed, run_tasks, seed_of, unpacked
 from basismodels.likelihood import screen
 from basismodels.results import Fit
 
@@ -67,14 +68,13 @@ def switching_screen(
     level and fat tails move the statistic too, so that models with them are refused.
     Errors: ModelError for another model than OU(), uneven times or missing rows.
     """
-    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
-        raise ModelError(f"draws must be a positive whole number, got {draws!r}")
+    jobs = chunks(draws, _CHUNK)
     y, weight, names = _series(fit), *_directions(varies)
     observed, where = screen.greatest(y, _CORRELATIONS, weight)
     work = partial(_simulated, y, weight, seed_of(rng))
-    jobs = [(first, min(_CHUNK, draws - first)) for first in range(0, draws, _CHUNK)]
     made = run_tasks(work, jobs, title="switching screen", n_jobs=n_jobs, progress=progress)
-    return _judged(names, observed, where, np.concatenate([unpacked(part) for part in made]))
+    judged, usable = p_value(observed, np.concatenate([unpacked(part) for part in made]))
+    return SwitchingScreen(names, observed, where, *judged, usable)
 
 
 def _series(fit: Fit) -> Array:
@@ -135,13 +135,3 @@ def _path(c: float, phi: float, v: float, middle: float, y: Array, rng: np.rando
     shocks = math.sqrt(v) * rng.standard_normal(len(y) - 1) + c - phi * middle
     path, _ = lfilter([1.0], [1.0, -phi], shocks, zi=np.array([phi * y[0]]))
     return np.concatenate([y[:1], path])
-
-
-def _judged(names: tuple[str, ...], statistic: float, where: float, simulated: Array) -> SwitchingScreen:
-    from statsmodels.stats.proportion import proportion_confint
-
-    above = int((simulated >= statistic).sum())
-    low, high = proportion_confint(above, len(simulated), method="beta")
-    return SwitchingScreen(
-        names, statistic, where, (above + 1) / (len(simulated) + 1), float(low), float(high), simulated
-    )

@@ -89,6 +89,13 @@ def workers(n_jobs: int | None) -> int:
     return n_jobs
 
 
+def chunks(draws: int, size: int) -> list[tuple[int, int]]:
+    """Jobs (first, count) of at most `size` draws each; ModelError where `draws` is no positive whole number."""
+    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
+        raise ModelError(f"draws must be a positive whole number, got {draws!r}")
+    return [(first, min(size, draws - first)) for first in range(0, draws, size)]
+
+
 def seed_of(rng: np.random.Generator | int | None) -> int:
     """The number that seeds every task: one drawn from a generator, a seed itself, zero for none."""
     return int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else int(rng or 0)

@@ -40,7 +40,7 @@ def no_return(
         frame.attrs["note"] = error.what
         return frame.assign(**{f"{NAME}_lower": np.nan, f"{NAME}_upper": np.nan})
     paths = _paths(fit, points, horizon, band, target)
-    lower, upper = draw_limits(paths if len(paths) else np.full((1, len(frame)), np.nan), level)
+    lower, upper = draw_limits(np.reshape(paths, (-1, len(frame))), level)
     frame.attrs["draws"] = len(paths)
     return frame.assign(**{f"{NAME}_lower": lower, f"{NAME}_upper": upper})
 
