@@ -1,8 +1,9 @@
 """BTC, ETH, XRP on Binance and BTC, ETH on Hyperliquid at once: shrinkage and joint failure.
 
 Needs the hourly files in BASISMODELS_DATA (default ../shared/data); writes benchmarks/results/panel.csv (each unit's
-pooled coefficients alone and in the panel), panel_joint.csv (joint failure) and build/shrinkage.svg. Binance over its
-last 90 days at hand (2024-10 to 2024-12), which are also Hyperliquid's first.
+pooled coefficients alone and in the panel), panel_joint.csv (joint failure) and build/shrinkage.svg. All over the last
+quarter of 2024, where the files of Binance end. Hyperliquid's own spot begins in February 2025: its perpetuals stand
+against Binance's spot, so that their basis holds the price of USDT as well.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import basismodels as bm
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("BASISMODELS_DATA", ROOT.parent / "shared" / "data"))
-UNITS = {
-    "Binance BTC": "binance_btcusdt_1h", "Binance ETH": "binance_ethusdt_1h", "Binance XRP": "binance_xrpusdt_1h",
-    "Hyperliquid BTC": "hyperliquid_btc_1h", "Hyperliquid ETH": "hyperliquid_eth_1h",
+UNITS = {  # files of the perpetual and of the spot price
+    "Binance BTC": ("binance_btcusdt_1h",) * 2, "Binance ETH": ("binance_ethusdt_1h",) * 2,
+    "Binance XRP": ("binance_xrpusdt_1h",) * 2, "Hyperliquid BTC": ("hyperliquid_btc_1h", "binance_btcusdt_1h"),
+    "Hyperliquid ETH": ("hyperliquid_eth_1h", "binance_ethusdt_1h"),
 }  # fmt: skip
 SPAN = {"start": "2024-10-01", "end": "2024-12-30"}
 MODEL = bm.Switching(bm.OU() + bm.Noise(), regimes=2)
@@ -28,11 +30,11 @@ HORIZON, BAND = 8.0, 5.0
 
 def main() -> int:
     """Samples the panel and writes both tables and the picture."""
-    missing = [name for name in UNITS.values() if not (DATA / f"{name}.parquet").exists()]
+    missing = sorted({n for names in UNITS.values() for n in names if not (DATA / f"{n}.parquet").exists()})
     if missing:
         print(f"no {', '.join(missing)}: BASISMODELS_DATA (default ../shared/data) lacks them", file=sys.stderr)
         return 3
-    panel = {unit: bm.read(DATA / f"{name}.parquet", **SPAN) for unit, name in UNITS.items()}
+    panel = {unit: series(*names) for unit, names in UNITS.items()}
     found = bm.sample_panel(MODEL, panel, rng=1, draws=400, tune=400, chains=4, starts=8, target_accept=0.8)
     results = ROOT / "benchmarks" / "results"
     found.shrinkage().to_csv(results / "panel.csv", index=False, float_format="%.4g")
@@ -42,6 +44,12 @@ def main() -> int:
     picture(found)
     print(f"{found.seconds:.0f} s")
     return 0
+
+
+def series(perp: str, spot: str) -> bm.BasisSeries:
+    """A perpetual against a spot price, of one file or of two."""
+    own, reference = (pd.read_parquet(DATA / f"{name}.parquet")[SPAN["start"] : SPAN["end"]] for name in (perp, spot))
+    return bm.BasisSeries.from_prices(reference["spot"], own["perp"], funding=own["funding_rate"].dropna())
 
 
 def joint(found: bm.PanelFit) -> pd.DataFrame:
