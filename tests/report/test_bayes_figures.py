@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,8 +29,6 @@ def test_ranks_that_leave_the_band_are_red_and_others_are_not() -> None:
 
 def a_fit(kappa: float, seed: int) -> bm.Fit:
     """A fit that carries draws about a speed."""
-    from dataclasses import replace
-
     time = pd.date_range("2024-01-01", periods=120, freq="h", tz="UTC")
     data = bm.simulate(bm.OU(), {"kappa": kappa, "theta": 0.0, "sigma": 1.0}, time, rng=seed)
     fit = bm.fit(bm.OU(), data)
@@ -44,8 +44,19 @@ def test_shrinkage_shows_every_unit_between_itself_and_the_centre() -> None:
     assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b"]
     assert list(ax.lines[-1].get_xdata()) == pytest.approx([0.2, 0.2])
     assert "kappa" in ax.get_title(loc="left")
+    assert ax.get_xlabel() == "1/h"
     with pytest.raises(bm.ModelError, match="not pooled"):
         figures.shrinkage(panel, name="sigma")
+
+
+def test_an_estimate_far_out_stands_at_the_edge() -> None:
+    fits = {"a": a_fit(0.1, 1), "b": a_fit(0.5, 2)}
+    pooled = pd.DataFrame({("kappa", "mu"): np.full(100, np.log(0.2)), ("kappa", "sd"): np.ones(100)})
+    far = {"a": replace(fits["a"], x=np.array([-20.0, *fits["a"].x[1:]])), "b": fits["b"]}
+    ax = figures.shrinkage(PanelFit(fits, pooled, far, 0.0))
+    (edge,) = [line for line in ax.lines if line.get_marker() == "<"]
+    assert edge.get_ydata() == pytest.approx([1.0])
+    assert ax.get_xlim()[0] > 1e-3
 
 
 def test_the_prior_is_drawn_about_the_data() -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PATHS = 200
+# so many times beyond the limits of the panel an estimate is shown at the edge
+_FAR = 5.0
 
 
 def prior_predictive(fit: Fit, ax: Axes | None = None, *, draws: int = _PATHS, rng: int = 0) -> Axes:
@@ -48,7 +50,10 @@ def prior_predictive(fit: Fit, ax: Axes | None = None, *, draws: int = _PATHS, r
 
 
 def shrinkage(panel: PanelFit, ax: Axes | None = None, *, name: str | None = None) -> Axes:
-    """One coefficient of every unit, alone (circles) and in the panel (points with 95% limits), on a log axis."""
+    """One coefficient of every unit, alone (circles) and in the panel (points with 95% limits), on a log axis.
+
+    A unit whose own estimate lies far out stands at the edge as a triangle that points there.
+    """
     table = panel.shrinkage()
     shown = name or str(table["name"].iloc[0])
     if shown not in set(table["name"]):
@@ -58,10 +63,16 @@ def shrinkage(panel: PanelFit, ax: Axes | None = None, *, name: str | None = Non
     place = np.arange(len(rows))[::-1]
     ax.hlines(place, rows["lower"], rows["upper"], color=canvas.LINE, linewidth=1.2)
     ax.plot(rows["panel"], place, "o", color=canvas.LINE, markersize=4)
-    ax.plot(rows["alone"], place, "o", color=canvas.FAIL, markersize=5, markerfacecolor="none")
+    edges = rows["lower"].min() / _FAR, rows["upper"].max() * _FAR
+    alone = rows["alone"].clip(*edges).to_numpy()
+    for sign, marker in ((0, "o"), (-1, "<"), (1, ">")):
+        own = np.sign(rows["alone"].to_numpy() - alone) == sign
+        ax.plot(alone[own], place[own], marker, color=canvas.FAIL, markersize=5, markerfacecolor="none", linestyle="")
     centre = float(np.exp(panel.pooled[(shown, "mu")].median()))
     ax.axvline(centre, color=canvas.FAINT, linewidth=0.8)
     ax.set_xscale("log")
+    fit = next(iter(panel.values()))
+    ax.set_xlabel(fit.units[fit.problem.spec.position(shown)])
     ax.set_yticks(place, rows["unit"])
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.set_title(f"{shown}: alone (red), drawn towards the panel's centre (blue)", loc="left")
