@@ -142,23 +142,30 @@ def arrays(n: int, setting: tuple[Any, ...] = series.TWO, seed: int = 3) -> tupl
 
 
 def hamilton_passes(n: int) -> Iterator[Row]:
-    """One evaluation of the log likelihood, and of it with its gradient, for two regimes."""
-    from basismodels.likelihood import hamilton
+    """One evaluation of the log likelihood, and of it with its gradient, for two regimes.
 
-    y, row, steps, start = arrays(n)
+    Ours from the parameters of the process, as a fit calls it; the textbook's from the coefficients of a step.
+    """
+    from basismodels.likelihood import hamilton_ou
+
+    y, law = series.switching_series(n, 3, series.TWO), arrays(2)[3].p
     phi, c, v, p = series.coefficients(series.TWO)
-    textbook = (y, phi, c, np.sqrt(v), p, start.p)
+    half_life, theta, sigma, _ = series.TWO
+    rates = -np.log(1.0 - p[0, 1] - p[1, 0]) * np.array([p[0, 1], p[1, 0]]) / (p[0, 1] + p[1, 0])
+    free = np.concatenate([np.log(np.log(2.0) / half_life), theta, np.log(sigma), np.log(rates)])
+    process = ((0, 0), y, 1.0, free, np.arange(8), np.array([True, False, False]), 0.0, 0.0)
+    textbook = (y, phi, c, np.sqrt(v), p, law)
     model = peers.markov_regression(y)
     x = np.array([p[0, 0], p[1, 0], *c, *phi, *v])
-    value, peer_value = hamilton.loglik(y, row, steps, start), float(model.loglike(x))
+    value, peer_value = hamilton_ou.loglik(*process), float(model.loglike(x))
     numba, statsmodels = f"textbook, {versioned('numba')}", versioned("statsmodels")
-    ours = least(lambda: hamilton.loglik(y, row, steps, start), 50)
+    ours = least(lambda: hamilton_ou.loglik(*process), 50)
     theirs = least(lambda: peers.textbook_filter(*textbook), 20)
     yield Row("log likelihood, K=2", n, numba, ours, theirs, theirs / ours, 20, value, peers.textbook_filter(*textbook))
     theirs = least(lambda: model.loglike(x), 5)
     yield Row("log likelihood, K=2", n, statsmodels, ours, theirs, theirs / ours, 100, value, peer_value)
     what = "forward-backward with gradient, K=2"
-    ours = least(lambda: hamilton.loglik_grad(y, row, steps, start), 50)
+    ours = least(lambda: hamilton_ou.loglik_grad(*process), 50)
     theirs = least(lambda: peers.textbook_smoother(*textbook), 20)
     yield Row(what, n, numba, ours, theirs, theirs / ours, 15, value, peers.textbook_smoother(*textbook)[0])
     theirs = (least(peers.hmmlearn_iterations(y, 21), 2) - least(peers.hmmlearn_iterations(y, 1), 2)) / 20

@@ -42,9 +42,9 @@ def test_the_compiled_gradient_is_the_engines(model, initial, data):
     dt, flags, centre, flat = regular(problem.layout)
     for _ in range(3):
         x = fit.x + 0.1 * rng.standard_normal(len(fit.x)) * np.maximum(np.abs(fit.x), 0.1)
-        value, g = hamilton_ou.loglik_grad(
-            (0, 0), problem.layout.y, dt, np.concatenate([x, problem.layout.constants]), at, flags, centre, flat
-        )
+        process = problem.layout.y, dt, np.concatenate([x, problem.layout.constants]), at, flags, centre, flat
+        value, g = hamilton_ou.loglik_grad((0, 0), *process)
+        assert hamilton_ou.loglik((0, 0), *process) == pytest.approx(value, abs=1e-9)
         expected, slope = problem.engine.loglik_grad(problem.layout, x)
         assert value == pytest.approx(expected, abs=1e-8)
         np.testing.assert_allclose(g[: len(x)], slope, rtol=1e-6, atol=1e-6 * np.abs(slope).max())

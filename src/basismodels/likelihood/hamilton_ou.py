@@ -100,7 +100,7 @@ def _start_slopes(nat, flags, y0, centre, flat, weights, g_nat):  # type: ignore
 
 @njit(error_model="numpy")
 def value_gradient(kk, square, ww, y, dt, ext, at, flags, centre, flat, b, g):  # type: ignore[no-untyped-def]
-    """Log likelihood at the extended vector; g (len(ext),) receives the gradient. Not finite where it fails."""
+    """Log likelihood at the extended vector, not finite where it fails; g (len(ext),) takes the gradient, if any."""
     nat, out, density0 = np.empty(8), np.zeros(_SUMS), np.empty(2)
     _natural(ext, at, flags, nat)
     phi, c, v, reach = np.empty(2), np.empty(2), np.empty(2), np.empty(2)
@@ -116,6 +116,9 @@ def value_gradient(kk, square, ww, y, dt, ext, at, flags, centre, flat, b, g):  
     law = np.empty(2)
     law[0], law[1] = down / total, up / total
     proper = _start(nat, flags, y[0], centre, flat, density0)
+    if len(g) == 0:
+        found = run(kk, square, ww, (), y, phi, c, v, p, law, density0, False, b, out)
+        return found if math.isfinite(found) else -math.inf
     found = run(
         kk, square, ww, (), y, phi.copy(), c.copy(), v.copy(), p.copy(), law.copy(), density0.copy(), True, b, out
     )  # fmt: skip
@@ -149,6 +152,13 @@ def value_gradient(kk, square, ww, y, dt, ext, at, flags, centre, flat, b, g):  
         g[at[4 + k]] += 2.0 * nat[4 + k] * g_nat[4 + k]
         g[at[6 + k]] += nat[6 + k] * g_nat[6 + k]
     return found
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def loglik(kk, y, dt, ext, at, flags, centre, flat):  # type: ignore[no-untyped-def]
+    """Log likelihood at the extended vector, for regimes kk = (0, 0)."""
+    b = room(places(kk, pieces_for(kk), y.shape[0], False).size)
+    return value_gradient(kk, square_of(kk), pieces_for(kk), y, dt, ext, at, flags, centre, flat, b, np.empty(0))
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
