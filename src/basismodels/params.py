@@ -120,10 +120,10 @@ PRIORS: dict[str, Callable[[Size], Prior]] = {
 
 
 def default_prior(c: Coefficient, size: Size, column: float = 1.0) -> Prior:
-    """Default prior of a coefficient; `column`: standard deviation of a slope's column.
+    """Default prior of a coefficient; `column`: root mean square of a slope's column.
 
-    A speed that may be negative has an exponential law with a short normal tail below zero; one
-    standard deviation of a covariate moves a logarithm by about one, a level by the spread.
+    A speed that may be negative has an exponential law with a short normal tail below zero; a covariate
+    of its usual size moves a logarithm by about one, a level by the spread.
     """
     if c.column != INTERCEPT:
         speed = 1.0 if c.link == "log" else 0.2 / size.step

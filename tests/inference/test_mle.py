@@ -173,3 +173,23 @@ def test_a_slow_level_faster_than_the_usual_regime_is_said(slow, said):
     values |= {"slow.sigma": 0.3, "tau[0]": 0.7, "tau[1]": 2.0, "q[0->1]": 0.01, "q[1->0]": 0.1}
     x = problem.spec.to_free(np.array([values[n] for n in problem.spec.names]))
     assert [d.code for d in _regimes(problem, x) if d.code == "factors"] == said
+
+@pytest.mark.parametrize("formula", ["1 + three", "1 + y + I(2 * y)"])
+def test_a_column_that_adds_nothing_is_named(formula):
+    data = bm.load_example(start="2024-01-02", end="2024-01-11")
+    y = np.sin(np.arange(len(data.time)))
+    own = pd.DataFrame({"three": 3.0, "y": y}, index=data.time)
+    data = bm.BasisSeries.from_basis(data.time, data.basis, covariates=own)
+    fit = bm.fit(bm.OU(theta=formula), data)
+    assert not fit.ok
+    (found,) = [d for d in fit.diagnostics if d.code == "collinear"]
+    assert found.text.startswith(formula.split(" + ")[-1])
+    whole = bm.fit(bm.OU(theta="0 + three"), data)
+    assert whole.ok, "alone it is a scale of the level"
+    assert 3.0 * whole.params["theta:three"] == pytest.approx(bm.fit(bm.OU(), data).params["theta"], abs=1e-4)
+
+
+def test_a_rate_that_is_the_same_but_for_its_last_digit_does_not_move():
+    fit = bm.fit(bm.OU(kappa="1 + funding"), bm.load_example(start="2024-01-02", end="2024-01-11"))
+    assert "kappa:funding" not in fit.params.index
+    assert any("does not move" in d.text for d in fit.diagnostics)

@@ -20,6 +20,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
 
 import basismodels as bm  # noqa: E402
 from basismodels.inference.posterior import Run  # noqa: E402
@@ -39,9 +40,10 @@ MODELS = {
 }
 
 
-def data() -> bm.BasisSeries:
-    """Hours and funding of the embedded example; only its grid, covariates and sizes matter."""
-    return bm.load_example(start="2024-01-02", end="2024-01-11")
+def data(name: str) -> bm.BasisSeries:
+    """Hours and funding of the embedded example, where it moves; only grid, covariates and sizes matter."""
+    first = "2024-03-15" if name == "funding" else "2024-01-02"
+    return bm.load_example(start=first, end=str((pd.Timestamp(first) + pd.Timedelta(days=9)).date()))
 
 
 def study(name: str, count: int, deadline: float) -> None:
@@ -49,7 +51,7 @@ def study(name: str, count: int, deadline: float) -> None:
     known = done(name)
     if all(i in known for i in range(count)):
         return
-    setup = calibration.from_prior(MODELS[name](), data(), None)
+    setup = calibration.from_prior(MODELS[name](), data(name), None)
     # truths are drawn in one go, so that a longer study begins with the shorter one's
     truths = setup.draw(1000, np.random.default_rng(zlib.crc32(name.split(",")[0].encode())))
     names = [*setup.problem.spec.names, "half_life", "no_return", "log_likelihood"]

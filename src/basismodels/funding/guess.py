@@ -58,6 +58,10 @@ def used(data: BasisSeries) -> tuple[str, ...]:
     return () if found is None else (f"funding rule: {found.venue} {found.symbol}".rstrip(),)
 
 
+# relative: a rate that never changes differs from itself by its last digit once it is in bps
+_STILL = 1e-9
+
+
 def without_constant(designs: dict[str, Design], first: int) -> tuple[dict[str, Design], tuple[str, ...]]:
     """Designs without columns of funding that cannot tell a slope over the rows in use, and which those were.
 
@@ -73,4 +77,5 @@ def without_constant(designs: dict[str, Design], first: int) -> tuple[dict[str, 
 
 def _mute(values: NDArray[np.float64], transitions: bool) -> bool:
     flag = bool(np.isin(values, (0.0, 1.0)).all())
-    return not np.ptp(values) > 0 or (transitions and flag and int((np.diff(values) > 0).sum()) < _FEW_SPELLS)
+    still = not np.ptp(values) > _STILL * np.abs(values).max()
+    return still or (transitions and flag and int((np.diff(values) > 0).sum()) < _FEW_SPELLS)

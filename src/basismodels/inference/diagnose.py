@@ -21,6 +21,7 @@ def diagnose(
 ) -> list[Diagnostic]:
     """Everything to know about a fit, the fatal first."""
     found = [
+        *_collinear(problem),
         *_information(problem, cov, x, box),
         *_vague(problem, cov),
         *_bounds(problem, x, box),
@@ -44,6 +45,21 @@ def _path(problem: Problem) -> list[Diagnostic]:
         return []
     text = f"{', '.join(own)} follow from the path of the basis; bootstrap, inversion, simulation and forecast hold"
     return [Diagnostic("path", f"{text} them as observed, bm.funding.closed_bootstrap computes them anew")]
+
+
+def _collinear(problem: Problem) -> list[Diagnostic]:
+    """Columns that are a sum of those before them in their formula, such as one that never varies."""
+    found = []
+    for param, design in problem.layout.design.items():
+        names = problem.designs[param].columns if design.shape[1] > 1 else ()
+        scaled = design / np.maximum(np.abs(design).max(axis=0), 1e-300)
+        rank = 0
+        for j, name in enumerate(names):
+            before, rank = rank, int(np.linalg.matrix_rank(scaled[:, : j + 1], tol=1e-9 * np.sqrt(len(design))))
+            if rank == before:
+                text = f"{name} adds nothing to the formula of {param} over these rows: drop it, or take a longer span"
+                found.append(Diagnostic("collinear", text, fatal=True))
+    return found
 
 
 def _information(problem: Problem, cov: Array, x: Array, box: Array) -> list[Diagnostic]:

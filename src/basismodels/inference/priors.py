@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
-from basismodels.inference.starts import column_scale, scales
+from basismodels.inference.starts import scales
 from basismodels.params import INTERCEPT, Coefficient, Prior, Size, default_prior
 from basismodels.problem import Problem
 
@@ -48,7 +48,14 @@ def _family_name(c: Coefficient) -> str:
 
 
 def _default(problem: Problem, c: Coefficient, size: Size) -> Prior:
-    return default_prior(c, size, 1.0 if c.column == INTERCEPT else column_scale(problem, c))
+    return default_prior(c, size, 1.0 if c.column == INTERCEPT else _usual(problem, c))
+
+
+def _usual(problem: Problem, c: Coefficient) -> float:
+    """Root mean square over the rows of a slope's column: about zero, for a column that hardly varies is no scale."""
+    own = problem.designs[c.param].columns.index(c.column)
+    values = problem.layout.design[c.param][problem.layout.row, own]
+    return float(np.sqrt(np.mean(values**2))) or 1.0
 
 
 def _checked(name: str, prior: Any) -> Any:

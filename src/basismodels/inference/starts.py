@@ -80,11 +80,12 @@ def _bound(problem: Problem, c: Coefficient, size: Scales) -> tuple[float, float
 
 
 def column_scale(problem: Problem, c: Coefficient) -> float:
-    """Standard deviation of a slope's column, for scaling the search."""
+    """Standard deviation of a slope's column, for scaling the search; the size of one that never varies."""
     name = "q" if c.param == "q" else c.param
     columns = problem.designs["q" if name == "q" else name].columns
     values = problem.layout.design[name][:, columns.index(c.column)]
-    return max(float(np.std(values)), 1e-12 * max(1.0, float(np.abs(values).max())), 1e-300)
+    spread, size = float(np.std(values)), float(np.abs(values).max())
+    return spread if spread > 1e-9 * size else size or 1.0
 
 
 def steps(problem: Problem, x: Array, known: Scales | None = None) -> Array:
