@@ -18,6 +18,7 @@ from pyarrow import csv
 from basismodels.errors import DataError
 from basismodels.series import BasisSeries
 from basismodels.sources.files import from_frame, read
+from basismodels.sources.panel import read_panel
 
 
 def written(frame: pd.DataFrame, path: Path) -> Path:
@@ -55,6 +56,20 @@ def test_prices_are_kept_under_their_names(market: pd.DataFrame) -> None:
     columns = from_frame(market).covariates
     assert list(columns.columns) == ["perp", "reference", "spot", "volume_spot", "volume_perp"]
     assert columns["reference"].equals(columns["spot"].rename("reference"))
+
+
+def test_settled_rates_under_another_name(market: pd.DataFrame, tmp_path: Path) -> None:
+    other = market.rename(columns={"funding_rate": "fundingRate"})
+    expected = from_frame(market)
+    assert expected.settlements is not None
+    same(from_frame(other, funding="fundingRate"), expected)
+    path = written(other, tmp_path / "a.csv")
+    same(read(path, funding="fundingRate"), expected)
+    with pytest.raises(DataError, match=r"no column rate of settled rates.*--funding"):
+        read(path, funding="rate")
+    long = pd.concat([other.assign(symbol="A"), other.assign(symbol="B")]).reset_index()
+    panel = read_panel(long, funding="fundingRate")
+    assert [one.settlements is not None for one in panel.series.values()] == [True, True]
 
 
 def test_index_is_the_reference_where_it_exists(market: pd.DataFrame) -> None:

@@ -24,7 +24,9 @@ def watch(args: argparse.Namespace, fit: Fit, plain: Callable[[Any], Any]) -> No
     live = Live.of(fit, args.horizon, args.band)
     settled = fit.data.settlements
     hours = None if settled is None else float(settled["interval_hours"].iloc[-1])
-    tail = Tail(args.path, perp=args.perp, reference=args.reference, interval_hours=hours)
+    tail = Tail(
+        args.path, perp=args.perp, reference=args.reference, funding=args.funding, interval_hours=hours
+    )
     if sys.stderr.isatty():
         print(f"{fit!r}; a line for each row after {fit.data.time[-1]:%Y-%m-%d %H:%M} UTC", file=sys.stderr)
     with _told_to_end() as ended:

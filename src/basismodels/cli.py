@@ -81,6 +81,9 @@ def _data_arguments(parser: argparse.ArgumentParser) -> None:
         "--reference", metavar="COLUMN", help="column of the reference price; default index, else spot"
     )
     parser.add_argument(
+        "--funding", default="funding_rate", metavar="COLUMN", help="column of settled rates; default funding_rate"
+    )
+    parser.add_argument(
         "--initial",
         choices=("stationary", "conditional"),
         default="stationary",
@@ -184,7 +187,8 @@ def load_data(args: argparse.Namespace) -> BasisSeries:
         return load_example(start=args.start, end=args.end)
     from basismodels.sources.files import read
 
-    return read(args.path, start=args.start, end=args.end, perp=args.perp, reference=args.reference)
+    legs = {"perp": args.perp, "reference": args.reference, "funding": args.funding}
+    return read(args.path, start=args.start, end=args.end, **legs)
 
 
 def _console() -> Console:

@@ -16,7 +16,8 @@ from basismodels.errors import DataError
 from basismodels.series import BasisSeries, Fact, build
 from basismodels.sources._tables import load
 
-_FUNDING = ("funding_rate", "interval_hours")
+SETTLED = "funding_rate"
+_FUNDING = (SETTLED, "interval_hours")
 
 
 def read(
@@ -26,19 +27,20 @@ def read(
     end: Any = None,
     perp: str = "perp",
     reference: str | None = None,
+    funding: str = SETTLED,
 ) -> BasisSeries:
     """The basis in a file, the whole of it checked and then cut to start and end.
 
     Columns: time (UTC, bar close), as a column or the index; `perp` against
     `reference`, by default index where that column exists, else spot; or
-    `basis` in bps alone; `funding_rate`, decimal per interval at its stamp;
+    `basis` in bps alone; `funding`, decimal per interval at its stamp;
     any other numeric column is a covariate. A date-only `end` includes that day.
     Raises DataError on a file or a column that cannot be used.
     """
-    wanted = {*TIME_NAMES, "basis", "index", "spot", perp, reference or "spot", *_FUNDING}
+    wanted = {*TIME_NAMES, "basis", "index", "spot", perp, reference or "spot", funding, *_FUNDING}
     raw, stored = load(path, wanted)
     facts: dict[str, Fact] = {"source": str(path), "simulated": stored.get("simulated", "").lower() == "true"}
-    return _checked(as_frame(raw), facts, perp, reference).cut(start, end)
+    return _checked(as_frame(raw), facts, perp, reference, funding).cut(start, end)
 
 
 def from_frame(
@@ -48,18 +50,33 @@ def from_frame(
     end: Any = None,
     perp: str = "perp",
     reference: str | None = None,
+    funding: str = SETTLED,
 ) -> BasisSeries:
     """The basis in a pandas, polars or pyarrow frame laid out as `read` says, checked and cut alike."""
-    return _checked(as_frame(frame), {"source": "frame"}, perp, reference).cut(start, end)
+    return _checked(as_frame(frame), {"source": "frame"}, perp, reference, funding).cut(start, end)
 
 
-def _checked(frame: pd.DataFrame, facts: Mapping[str, Fact], perp: str, reference: str | None) -> BasisSeries:
+def _checked(
+    frame: pd.DataFrame, facts: Mapping[str, Fact], perp: str, reference: str | None, funding: str
+) -> BasisSeries:
     _columns_distinct(frame)
     if frame.empty:
         raise DataError("no rows", remedy="write or download the data again")
+    if funding != SETTLED:
+        frame = _settled_as(frame, funding)
     frame, copies = _without_copies(frame)
     data = _series(frame, facts, perp, reference, (*copies, *_other_zone(frame)))
     return data.with_quality(quality.check(data))
+
+
+def _settled_as(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The frame with its settled rates under the usual name, in place of what stood there."""
+    if name not in frame.columns:
+        raise DataError(
+            f"no column {name} of settled rates: the columns are {', '.join(map(str, frame.columns))}",
+            remedy='bm.read(path, funding="YOUR_COLUMN"), or --funding',
+        )
+    return frame.drop(columns=SETTLED, errors="ignore").rename(columns={name: SETTLED})
 
 
 def _series(
@@ -73,7 +90,7 @@ def _series(
     """Columns to their roles: prices before a ready basis, the rest covariates; `part` as in `build`."""
     against = reference or ("index" if "index" in frame.columns else "spot")
     notes = tuple(f"{f.kind}: {f.note}" for f in findings)
-    funding = frame[[c for c in _FUNDING if c in frame.columns]] if "funding_rate" in frame.columns else None
+    funding = frame[[c for c in _FUNDING if c in frame.columns]] if SETTLED in frame.columns else None
     covariates = numeric_columns(frame.drop(columns=[*_FUNDING, "basis"], errors="ignore"))
     if perp in frame.columns and against in frame.columns:
         legs = {"perp": numbers(frame[perp], perp), "reference": numbers(frame[against], against)}

@@ -13,7 +13,7 @@ from basismodels._coerce import TIME_NAMES, as_frame
 from basismodels.errors import DataError
 from basismodels.series import BasisSeries, Fact
 from basismodels.sources._tables import load
-from basismodels.sources.files import _FUNDING, _checked, _columns_distinct
+from basismodels.sources.files import _FUNDING, SETTLED, _checked, _columns_distinct
 
 UNIT_COLUMNS = ("unit", "venue", "exchange", "symbol")
 
@@ -59,6 +59,7 @@ def read_panel(
     end: Any = None,
     perp: str = "perp",
     reference: str | None = None,
+    funding: str = SETTLED,
 ) -> Panel:
     """Many markets in one table in long form, a file or a frame: each unit read, checked and cut as `bm.read` does.
 
@@ -66,7 +67,7 @@ def read_panel(
     that `bm.read` would refuse is named in `.refused` and stops nothing. Raises DataError without such a column, and
     where no unit can be used.
     """
-    frame, origin = _table(source, perp, reference)
+    frame, origin = _table(source, perp, reference, funding)
     _columns_distinct(frame)
     names = [column for column in UNIT_COLUMNS if column in frame.columns]
     if not names:
@@ -78,7 +79,7 @@ def read_panel(
     for unit, rows in frame.groupby(_units(frame, names), sort=True):
         facts: dict[str, Fact] = {"source": origin, "unit": str(unit), "simulated": False}
         try:
-            made = _checked(rows.drop(columns=names), facts, perp, reference).cut(start, end)
+            made = _checked(rows.drop(columns=names), facts, perp, reference, funding).cut(start, end)
         except DataError as error:
             refused[str(unit)] = str(error)
         else:
@@ -88,10 +89,10 @@ def read_panel(
     return Panel(series, refused)
 
 
-def _table(source: Any, perp: str, reference: str | None) -> tuple[pd.DataFrame, str]:
+def _table(source: Any, perp: str, reference: str | None, funding: str) -> tuple[pd.DataFrame, str]:
     if not isinstance(source, str | Path):
         return as_frame(source), "frame"
-    wanted = {*TIME_NAMES, *UNIT_COLUMNS, "basis", "index", "spot", perp, reference or "spot", *_FUNDING}
+    wanted = {*TIME_NAMES, *UNIT_COLUMNS, "basis", "index", "spot", perp, reference or "spot", funding, *_FUNDING}
     return as_frame(load(source, wanted)[0]), str(source)
 
 

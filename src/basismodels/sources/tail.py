@@ -12,7 +12,7 @@ import pandas as pd
 from basismodels._coerce import as_frame
 from basismodels.errors import DataError
 from basismodels.series import BasisSeries, Fact
-from basismodels.sources.files import _series
+from basismodels.sources.files import SETTLED, _series, _settled_as
 
 BLOCK = 1_000
 _BYTES = 1 << 18
@@ -26,10 +26,16 @@ class Tail:
     """
 
     def __init__(
-        self, path: str | Path, *, perp: str = "perp", reference: str | None = None, interval_hours: float | None = None
+        self,
+        path: str | Path,
+        *,
+        perp: str = "perp",
+        reference: str | None = None,
+        funding: str = SETTLED,
+        interval_hours: float | None = None,
     ) -> None:
         self.path, self.perp, self.reference = Path(path), perp, reference
-        self.interval_hours = interval_hours
+        self.funding, self.interval_hours = funding, interval_hours
         with self._open() as file:
             self.header = file.readline(_LONGEST)
             self.offset = file.tell()
@@ -83,6 +89,8 @@ class Tail:
     def _made(self, lines: list[bytes]) -> BasisSeries | DataError:
         try:
             raw = pd.read_csv(io.BytesIO(self.header + b"".join(lines)))
+            if self.funding != SETTLED:
+                raw = _settled_as(raw, self.funding)
             facts: dict[str, Fact] = {"source": str(self.path)}
             return _series(as_frame(self._funding(raw)), facts, self.perp, self.reference, (), part=True)
         except DataError as error:
