@@ -103,3 +103,20 @@ def test_stationary_sd_and_shares():
     fast, slow = p["sigma"] ** 2 / (2 * p["kappa"]), p["slow.sigma"] ** 2 / (2 * p["slow.kappa"])
     assert stationary_sd(fit) == pytest.approx(math.sqrt(fast + slow))
     assert shares(fit)["slow"] == pytest.approx(slow / (fast + slow))
+
+
+def test_limits_of_a_speed_of_covariates_do_without_the_other_estimates():
+    z = pd.DataFrame({"z": np.sin(np.arange(1500) / 50.0)}, index=hours(1500))
+    shape = bm.BasisSeries.from_basis(hours(1500), np.arange(1500) % 2.0, covariates=z)
+    truth = {"kappa": 0.3, "kappa:z": 0.5, "theta": 0.0, "sigma": 1.0}
+    data = bm.simulate(bm.OU(kappa="1 + z"), truth, shape, rng=3)
+    fit = bm.fit(bm.OU(kappa="1 + z"), data)
+    speed = fit.params["kappa"] * np.exp(fit.params["kappa:z"])
+    one = bm.half_life(fit, at={"z": 1.0}, method="wald")[1]
+    drawn = np.log(2.0) / np.array([np.exp(x[0] + x[1]) for x in bm.draws_of(fit, 4000, rng=1)])
+    assert one.value == pytest.approx(np.log(2.0) / speed)
+    assert (one.lower, one.upper) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), rel=0.02)
+    noisy = bm.fit(bm.OU(kappa="1 + z") + bm.Noise(), data)
+    assert not np.isfinite(noisy.bse["tau"]), "the noise is at its bound"
+    bound = bm.half_life(noisy, at={"z": 1.0})[1]
+    assert bound.lower < np.log(2.0) / 0.49 < bound.upper

@@ -109,8 +109,7 @@ def _speed_limits(
     name = "kappa" if regime is None else f"kappa[{regime}]"
     slopes = [n for n in fit.names if n.split("[")[0].split(":")[0] == "kappa" and ":" in n]
     if slopes or name not in fit.names:
-        lower, upper = _drawn_speed_limits(fit, regime or 0, made.level, at)
-        return lower, upper, fit.draws_kind or "wald draws"
+        return _combined_speed_limits(fit, regime or 0, made.level, at)
     if made.method == "profile" and fit.problem.layout.regimes == 1:
         return (*kappa_interval(fit, made.level), "profile")
     return _coefficient_limits(fit, name, made)
@@ -130,9 +129,30 @@ def _coefficient_limits(fit: Fit, name: str, made: _Making) -> tuple[float, floa
     return float(limits["lower"][name]), float(limits["upper"][name]), fit.draws_kind or "wald draws"
 
 
-def _drawn_speed_limits(fit: Fit, regime: int, level: float, at: Mapping[str, float] | None) -> tuple[float, float]:
-    lower, upper = draw_limits(np.array([speeds(fit.problem, x, at)[regime] for x in draws_of(fit, _DRAWS)]), level)
-    return float(lower), float(upper)
+def _combined_speed_limits(
+    fit: Fit, regime: int, level: float, at: Mapping[str, float] | None
+) -> tuple[float, float, str]:
+    """As `_speed_limits`, of a speed that several coefficients make: by draws where the fit carries them, else Wald.
+
+    The link of the speed is linear in them, so that its standard error is exact; another estimate at its bound does
+    no harm. NaN and "none" where one of them has no standard error.
+    """
+    from scipy.special import ndtri
+
+    problem = fit.problem
+    if fit.draws is not None or "kappa" not in problem.designs:
+        drawn = np.array([speeds(problem, x, at)[regime] for x in draws_of(fit, _DRAWS)])
+        low, high = draw_limits(drawn, level)
+        return float(low), float(high), fit.draws_kind or "wald draws"
+    row, places = _speed_row(problem, at), problem.layout.places["kappa"][:, regime]
+    free = places < len(fit.x)
+    weights, own = row[free], fit.cov[np.ix_(places[free], places[free])]
+    middle = float(row @ np.concatenate([fit.x, problem.layout.constants])[places])
+    reach = float(ndtri(0.5 + 0.5 * level)) * math.sqrt(weights @ own @ weights)
+    lower, upper = middle - reach, middle + reach
+    if problem.layout.kappa_log:
+        lower, upper = float(np.exp(lower)), float(np.exp(upper))
+    return lower, upper, "none" if math.isnan(reach) else "wald"
 
 
 def speeds(problem: Problem, x: Array, at: Mapping[str, float] | None = None) -> Array:
@@ -140,18 +160,17 @@ def speeds(problem: Problem, x: Array, at: Mapping[str, float] | None = None) ->
     layout = problem.layout
     if "kappa" not in problem.designs:
         return np.asarray(assemble.natural(layout, x).kappa[0])
-    if at is None:
-        row = np.median(layout.design["kappa"][layout.row], axis=0)
-    else:
-        row = _row_at(problem, at)
     extended = np.concatenate([x, layout.constants])
-    eta = row @ extended[layout.places["kappa"]]
+    eta = _speed_row(problem, at) @ extended[layout.places["kappa"]]
     return np.asarray(np.exp(eta) if layout.kappa_log else eta)
 
 
-def _row_at(problem: Problem, at: Mapping[str, float]) -> Array:
+def _speed_row(problem: Problem, at: Mapping[str, float] | None) -> Array:
+    """The columns of kappa at covariate values, or their medians over the rows."""
     from basismodels.model import design_again
 
+    if at is None:
+        return np.asarray(np.median(problem.layout.design["kappa"][problem.layout.row], axis=0))
     made = problem.designs["kappa"]
     if made.spec is None:
         return np.ones(1)
