@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from scipy.special import erfcx
 
 import basismodels as bm
-from basismodels.estimands.return_time import return_times
+from basismodels.estimands.return_time import return_times, slow_chain
 
 NONE = np.zeros((1, 1))
 
@@ -26,13 +26,13 @@ def test_one_regime_is_the_integral(kappa, sigma):
     grid, hours = return_times(np.array([kappa]), np.zeros(1), np.array([sigma**2]), NONE, 10.0, 60.0)
     for x in (12.0, 20.0, 60.0):
         expected = by_integral(kappa, sigma, 10.0, x)
-        assert np.interp(x, grid, hours[:, 0]) == pytest.approx(expected, rel=2e-3)
+        assert np.interp(x, grid, hours[:, 0, 0]) == pytest.approx(expected, rel=2e-3)
 
 
 def test_two_regimes_that_are_one():
     both = return_times(np.full(2, 0.1), np.zeros(2), np.full(2, 9.0), np.array([[0, 0.3], [0.7, 0]]), 10.0, 50.0)
     np.testing.assert_allclose(both[1][:, 0], both[1][:, 1], rtol=1e-9)
-    assert np.interp(40.0, both[0], both[1][:, 0]) == pytest.approx(by_integral(0.1, 3.0, 10.0, 40.0), rel=2e-3)
+    assert np.interp(40.0, both[0], both[1][:, 0, 0]) == pytest.approx(by_integral(0.1, 3.0, 10.0, 40.0), rel=2e-3)
 
 
 def test_switching_against_paths():
@@ -51,7 +51,7 @@ def test_switching_against_paths():
             spent[alive] += dt
             alive &= ~((new <= 10) | (rng.random(n) < crossed))
             x, s = new, np.where(rng.random(n) < q[s] * dt, 1 - s, s)
-        assert np.interp(25.0, grid, hours[:, start]) == pytest.approx(spent.mean(), abs=4 * spent.std() / n**0.5)
+        assert np.interp(25.0, grid, hours[:, start, 0]) == pytest.approx(spent.mean(), abs=4 * spent.std() / n**0.5)
 
 
 def test_never_sure_to_return_is_infinite():
@@ -72,3 +72,30 @@ def test_on_a_fit():
     assert hours[planted].min() > 10 * max(hours[~planted].median(), 0.01)
     with pytest.raises(bm.ModelError, match="band"):
         bm.expected_return_time(fit, band=0)
+
+
+@pytest.mark.parametrize(
+    ("kappa", "sigma", "slow", "start"),
+    [((0.5,), (2.0,), (0.05, 1.0), (0.0, 20.0)), ((0.5, 0.0), (2.0, 4.0), (0.05, 1.0), (4.0, 12.0))],
+)
+def test_a_slow_level_moves_on_the_way(kappa, sigma, slow, start):
+    """Paths of reversion and slow level in small steps, with a bridge correction, from (x, l)."""
+    kappa, sigma, q = np.array(kappa), np.array(sigma), np.array([0.05, 0.2])[: len(kappa)]
+    rates = NONE if len(kappa) == 1 else np.array([[0.0, q[0]], [q[1], 0.0]])
+    fast = float(np.sqrt(np.min(sigma**2 / np.maximum(2.0 * kappa, 1e-3))))
+    chain = slow_chain(slow[0], slow[1] ** 2, 0.0, 20.0, 10.0, fast)
+    grid, hours = return_times(kappa, np.zeros(len(kappa)), sigma**2, rates, 10.0, 40.0, slow=chain)
+    expected = np.interp(start[1], chain.levels, [np.interp(sum(start), grid, one) for one in hours[:, 0].T])
+    rng, dt, n = np.random.default_rng(1), 0.05, 6000
+    x, level, s = np.full(n, start[0]), np.full(n, start[1]), np.zeros(n, dtype=int)
+    alive, spent = np.ones(n, bool), np.zeros(n)
+    while alive.any():
+        gap = x + level
+        x = x * np.exp(-kappa[s] * dt) + sigma[s] * np.sqrt(dt) * rng.standard_normal(n)
+        level = level * np.exp(-slow[0] * dt) + slow[1] * np.sqrt(dt) * rng.standard_normal(n)
+        spread = (sigma[s] ** 2 + slow[1] ** 2) * dt
+        crossed = np.exp(-2 * np.maximum(gap - 10, 0) * np.maximum(x + level - 10, 0) / spread)
+        spent[alive] += dt
+        alive &= ~((x + level <= 10) | (rng.random(n) < crossed))
+        s = np.where(rng.random(n) < q[s] * dt, 1 - s, s) if len(q) > 1 else s
+    assert expected == pytest.approx(spent.mean(), abs=4 * spent.std() / n**0.5 + 0.02 * expected)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.errors import ModelError
 from basismodels.estimands.passage import check_band
 from basismodels.estimands.state import State, state_of
 from basismodels.likelihood import assemble
@@ -16,92 +16,127 @@ from basismodels.likelihood.transition import stationary_law
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
+Places = NDArray[np.int64]
 _POINTS = 1200
 _NODES = 21
-_LEVELS = 7
+_LEVELS = 45
+_BESIDE_LEVELS = 400
+
+
+class Slow(NamedTuple):
+    """A slow level as a chain (Kushner & Dupuis 2001): values (M,) in bps, rates (M, M) in 1/h between neighbours."""
+
+    levels: Array
+    rates: Array
 
 
 def expected_return_time(fit: Fit, band: float = 10.0, target: float = 0.0) -> pd.DataFrame:
     """Expected hours until the basis is within `band` bps of `target`, by time, from the filtered state.
 
-    Column hours: zero inside the band, infinite where a regime that is never left does not revert. The basis
-    is monitored continuously, without its noise; regimes change on the way. The expectation solves the backward
-    equation L T + Q T = -1 outside the band, T = 0 at its edge (Karlin & Taylor 1981), on a grid. A slow level is held
-    where it stands, its volatility added to the basis's own. Covariates stay at their medians, and
-    payments make no jump. Errors: ModelError.
+    Column hours: zero inside the band, infinite where a regime that is never left does not revert, or where the time
+    is beyond the reach of double precision. The basis is monitored continuously, without its noise; regimes change and
+    a slow level moves on the way. The expectation solves the backward equation L T + Q T = -1 outside the band,
+    T = 0 at its edge (Karlin & Taylor 1981), on a grid. Covariates stay at their medians, and payments make no jump.
+    Errors: ModelError.
     """
     check_band(1.0, band)
     layout, rows = fit.problem.layout, fit.problem.layout.row
     nat = assemble.natural(layout, fit.x)
     kappa, drift, variance = (np.median(part[rows], axis=0) for part in (nat.kappa, nat.drift, nat.variance))
-    variance = variance + float(np.median(nat.slow_variance[rows]))
+    slow = None
+    if "slow.kappa" in layout.places:
+        slow = float(np.median(nat.slow_kappa)), float(np.median(nat.slow_variance[rows]))
     rates = np.median(nat.rates[rows], axis=0)
     state = state_of(fit.problem, fit.filtered)
     hours = np.zeros(len(state.weights))
     for sign in (1.0, -1.0):
-        hours += _one_side(state, kappa, sign * (drift - kappa * target), variance, rates, sign, target, band)
+        hours += _one_side(state, kappa, sign * (drift - kappa * target), variance, rates, slow, sign, target, band)
     return pd.DataFrame({"hours": hours}, index=fit.problem.time)
 
 
 def _one_side(
-    state: State, kappa: Array, drift: Array, variance: Array, rates: Array, sign: float, target: float, band: float
-) -> Array:
+    state: State, kappa: Array, drift: Array, variance: Array, rates: Array, slow: tuple[float, float] | None,
+    sign: float, target: float, band: float,
+) -> Array:  # fmt: skip
     """Expected hours from above (sign 1) or below the band, (n,), weighted by the chance of being there."""
-    mean, slow = sign * (state.mean - target), sign * state.level
+    mean, level = sign * (state.mean - target), sign * state.level
     reach = float(np.max(np.where(state.weights > 1e-9, mean + 5.0 * state.sd, -np.inf)))
     if reach <= band:
         return np.zeros(len(mean))
-    levels = np.linspace(slow.min(), slow.max(), _LEVELS) if np.ptp(slow) > 1e-9 else np.array([float(slow.mean())])
-    solved = [return_times(kappa, drift + kappa * l, variance, rates, band, reach) for l in levels]
-    grid = solved[0][0]
-    tables = np.array([[np.interp(grid, x, part) for part in table.T] for x, table in solved]).transpose(0, 2, 1)
-    below = np.clip(np.searchsorted(levels, slow) - 1, 0, max(len(levels) - 2, 0))
-    width = levels[1] - levels[0] if len(levels) > 1 else 1.0
-    share = np.clip((slow - levels[below]) / width, 0.0, 1.0) if len(levels) > 1 else np.zeros_like(slow)
     z, w = np.polynomial.hermite_e.hermegauss(_NODES)
     w = w / w.sum()
+    chain = None
+    if slow is not None:
+        rest = band - float(np.mean(drift / np.maximum(kappa, 1e-12) if kappa.min() > 0 else drift))
+        fast = float(np.sqrt(np.min(variance / np.maximum(2.0 * kappa, 1e-3))))
+        chain = slow_chain(*slow, float(level.min()), float(level.max()), rest, fast)
+    grid, tables = return_times(kappa, drift, variance, rates, band, reach, slow=chain)
     out = np.zeros(len(mean))
     for k in range(mean.shape[1]):
-        at = np.clip(mean[:, k, None] + state.sd[:, k, None] * z, band, grid[-1])
-        near = _read(grid, tables[:, :, k], below[:, k], at)
-        if len(levels) > 1:
-            far = _read(grid, tables[:, :, k], below[:, k] + 1, at)
-            near = (1.0 - share[:, k, None]) * near + share[:, k, None] * far
+        at = mean[:, k, None] + state.sd[:, k, None] * z
         held = state.weights[:, k] > 0.0
+        if np.isfinite(tables[:, k]).all():
+            near = _read(grid, tables[:, k], chain, level[:, k], np.clip(at, band, grid[-1]))
+        else:
+            near = np.where(at > band, math.inf, 0.0)
         out[held] += (state.weights[:, k, None] * w * near).sum(axis=1)[held]
     return out
 
 
-def _read(grid: Array, tables: Array, which: NDArray[np.int64], at: Array) -> Array:
-    """Tables (levels, points) at points (n, nodes), row i from table `which[i]`."""
+def _read(grid: Array, table: Array, chain: Slow | None, level: Array, at: Array) -> Array:
+    """A table (p, M) at points (n, nodes), between the two values of the slow level next to that of each row (n,)."""
+    if chain is None:
+        return np.interp(at, grid, table[:, 0])
+    levels = chain.levels
+    below = np.clip(np.searchsorted(levels, level) - 1, 0, len(levels) - 2)
+    share = np.clip((level - levels[below]) / (levels[below + 1] - levels[below]), 0.0, 1.0)[:, None]
     out = np.empty_like(at)
-    for level in np.unique(which):
-        rows = which == level
-        out[rows] = np.interp(at[rows], grid, tables[level])
+    for m in np.unique(below):
+        rows = below == m
+        near, far = (np.interp(at[rows], grid, table[:, i]) for i in (m, m + 1))
+        out[rows] = (1.0 - share[rows]) * near + share[rows] * far
     return out
 
 
-def return_times(
-    kappa: Array, drift: Array, variance: Array, rates: Array, band: float, reach: float, points: int = _POINTS
-) -> tuple[Array, Array]:
-    """Grid (p,) from the band outwards, bps, and expected hours to its edge by regime, (p, K).
+def slow_chain(kappa: float, variance: float, low: float, high: float, rest: float, fast: float) -> Slow:
+    """A slow level, dl = -kappa l dt + sqrt(variance) dB, as a chain whose values crowd about `rest`, `fast` apart.
 
-    dx = (drift - kappa x) dt + sqrt(variance) dW in each regime (K,), rates (K, K) 1/h. The far edge is pushed out to
-    where every reverting regime seldom goes, and reflects there; infinite where the edge is not sure to be reached.
+    They span `low` to `high` and where the level seldom goes beyond them; the chain turns back at its ends.
+    """
+    sd = math.sqrt(variance / (2.0 * max(kappa, 1e-9)))
+    first, last = min(low, rest, -4.0 * sd) - fast, max(high, rest, 4.0 * sd) + fast
+    ends = np.arcsinh((np.array([first, last]) - rest) / fast)
+    x = rest + fast * np.sinh(np.linspace(ends[0], ends[1], _LEVELS))
+    gap = np.diff(x)
+    down, up = _differences(-kappa * x, variance, np.append(gap[0], gap), np.append(gap, gap[-1]))
+    return Slow(x, np.diag(up[:-1], 1) + np.diag(down[1:], -1))
+
+
+def return_times(
+    kappa: Array, drift: Array, variance: Array, rates: Array, band: float, reach: float, points: int = 0,
+    slow: Slow | None = None,
+) -> tuple[Array, Array]:  # fmt: skip
+    """Grid (p,) of gaps from the band outwards, bps, and expected hours to its edge by regime and level, (p, K, M).
+
+    The gap is x + l with dx = (drift - kappa x) dt + sqrt(variance) dW in each regime (K,), rates (K, K) 1/h, and l
+    the chain `slow`, nil without one. The far edge is pushed out to where every reverting regime seldom goes, and
+    reflects there; infinite where the edge is not sure to be reached.
     """
     from scipy.sparse import csc_matrix
     from scipy.sparse.linalg import spsolve
 
-    k = len(kappa)
+    points = points or (_POINTS if slow is None else _BESIDE_LEVELS)
+    chain = slow or Slow(np.zeros(1), np.zeros((1, 1)))
+    k, m = len(kappa), len(chain.levels)
     if not _sure(kappa, rates):
-        return np.linspace(band, reach, points), np.full((points, k), math.inf)
-    x = _grid(kappa, drift, variance, rates, band, reach, points)
-    rows, columns, values = _system(x, kappa, drift, variance, rates)
-    size = (points - 1) * k
+        return np.linspace(band, reach, points), np.full((points, k, m), math.inf)
+    x = _grid(kappa, drift + kappa * max(chain.levels.max(), 0.0), variance, rates, band, reach, points)
+    size = (points - 1) * k * m
+    rows, columns, values = _system(x, kappa, drift, variance, rates, chain)
     solved = spsolve(csc_matrix((values, (rows, columns)), shape=(size, size)), -np.ones(size))
     if not np.all(np.isfinite(solved)) or np.any(solved < -1e-6):
-        raise ModelError("the expected return time has no finite solution at this estimate")
-    return x, np.vstack([np.zeros(k), solved.reshape(points - 1, k)])
+        return x, np.full((points, k, m), math.inf)
+    return x, np.concatenate([np.zeros((1, k, m)), solved.reshape(points - 1, k, m)])
 
 
 def _sure(kappa: Array, rates: Array) -> bool:
@@ -125,33 +160,48 @@ def _grid(kappa: Array, drift: Array, variance: Array, rates: Array, band: float
     return band + (edge - band) * np.linspace(0.0, 1.0, points) ** 2
 
 
+def _differences(move: Array, spread: Array | float, left: Array, right: Array) -> tuple[Array, Array]:
+    """Rates to the points below and above, `left` and `right` away: central where both stay positive, else upwind."""
+    both, central = left + right, np.abs(move) * np.maximum(left, right) < spread
+    falls, rises = np.maximum(-move, 0.0), np.maximum(move, 0.0)
+    down = np.where(central, (spread - move * right) / both, spread / both + falls) / left
+    return down, np.where(central, (spread + move * left) / both, spread / both + rises) / right
+
+
 def _system(
-    x: Array, kappa: Array, drift: Array, variance: Array, rates: Array
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
-    """Entries of the discretised operator on the points after the first, regimes innermost."""
-    n, k = len(x) - 1, len(kappa)
-    left = np.diff(x)
-    right = np.append(left[1:], left[-1])
-    move = drift - kappa * x[1:, None]
-    spread = np.broadcast_to(variance, move.shape)
-    down = spread / (left * (left + right))[:, None] + np.maximum(-move, 0.0) / left[:, None]
-    up = spread / (right * (left + right))[:, None] + np.maximum(move, 0.0) / right[:, None]
-    central = 0.5 * np.abs(move) * np.maximum(left, right)[:, None] < 0.5 * spread
-    both = (left + right)[:, None]
-    down = np.where(central, spread / (left[:, None] * both) - move * right[:, None] / (left[:, None] * both), down)
-    up = np.where(central, spread / (right[:, None] * both) + move * left[:, None] / (right[:, None] * both), up)
+    x: Array, kappa: Array, drift: Array, variance: Array, rates: Array, slow: Slow
+) -> tuple[Places, Places, Array]:
+    """Entries of the discretised operator on the points after the first; then regimes, and slow levels innermost."""
+    n, k, m = len(x) - 1, len(kappa), len(slow.levels)
+    left = np.diff(x)[:, None]
+    right = np.append(left[1:], left[-1:], axis=0)
+    move = ((drift - kappa * x[1:, None])[:, :, None] + kappa[:, None] * slow.levels).reshape(n, k * m)
+    down, up = _differences(move, np.repeat(variance, m), left, right)
     middle = -(down + up)
     up[-1] = 0.0
     middle[-1] = -down[-1]
-    leave = rates - np.diag(np.diag(rates))
-    middle = middle - leave.sum(axis=1)
-    at = np.arange(n * k).reshape(n, k)
-    rows = [at.ravel(), at[1:].ravel(), at[:-1].ravel()]
-    columns = [at.ravel(), at[:-1].ravel(), at[1:].ravel()]
+    at = np.arange(n * k * m).reshape(n, k, m)
+    flat = at.reshape(n, k * m)
+    rows = [flat.ravel(), flat[1:].ravel(), flat[:-1].ravel()]
+    columns = [flat.ravel(), flat[:-1].ravel(), flat[1:].ravel()]
     values = [middle.ravel(), down[1:].ravel(), up[:-1].ravel()]
-    for i in range(k):
-        for j in range(k):
-            if i != j and leave[i, j] > 0.0:
-                rows, columns = [*rows, at[:, i]], [*columns, at[:, j]]
-                values = [*values, np.full(n, leave[i, j])]
+
+    def jump(here: Places, there: Places, rate: float, by: float) -> None:
+        """From here to there (n, any), the gap moving along by so much: shared between the two points next to it."""
+        place = np.clip(x[1:] + by, x[0], x[-1])
+        j = np.clip(np.searchsorted(x, place) - 1, 0, n - 1)
+        share = (place - x[j]) / (x[j + 1] - x[j])
+        for point, part in ((j, 1.0 - share), (j + 1, share)):
+            inside = (point > 0) & (part > 0.0)  # the first point is the edge, where nothing is left to wait
+            rows.append(here[inside].ravel())
+            columns.append(there[point[inside] - 1].ravel())
+            values.append(np.broadcast_to(rate * part[inside, None], here[inside].shape).ravel())
+        rows.append(here.ravel())
+        columns.append(here.ravel())
+        values.append(np.full(here.size, -rate))
+
+    for i, j in zip(*np.nonzero(rates - np.diag(np.diag(rates))), strict=True):
+        jump(at[:, i], at[:, j], rates[i, j], 0.0)
+    for i, j in zip(*np.nonzero(slow.rates), strict=True):
+        jump(at[:, :, i], at[:, :, j], slow.rates[i, j], slow.levels[j] - slow.levels[i])
     return np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
