@@ -298,3 +298,13 @@ def test_real_files_without_a_perp_are_refused(real: Callable[[str], Path]) -> N
     for name in ("deribit_btc_perp_1h", "binance_funding_many", "usdcusdt_1h"):
         with pytest.raises(DataError, match="no column perp"):
             read(real(name))
+
+
+def test_stamps_given_twice_that_disagree_or_are_empty_are_refused() -> None:
+    stamp = pd.Timestamp("2024-01-01", tz="UTC")
+    twice = pd.DatetimeIndex([stamp, stamp + pd.Timedelta("1h"), stamp + pd.Timedelta("1h")])
+    with pytest.raises(DataError, match=r"duplicates.*01:00"):
+        from_frame(pd.DataFrame({"basis": [1.0, 2.0, 3.0]}, index=twice))
+    empty = pd.DatetimeIndex([stamp, pd.NaT, pd.NaT])
+    with pytest.raises(DataError, match=r"empty in 2 rows.*notna"):
+        from_frame(pd.DataFrame({"basis": [1.0, 2.0, 2.0]}, index=empty))

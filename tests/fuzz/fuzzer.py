@@ -332,7 +332,7 @@ def case(number: int) -> str:
     said = ""
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), \
-                contextlib.redirect_stderr(io.StringIO()), alarm(SECONDS):  # fmt: skip
+                contextlib.redirect_stderr(io.StringIO()), contextlib.chdir(folder), alarm(SECONDS):  # fmt: skip
             warnings.simplefilter("ignore")
             kind(rng, folder)
     except bm.BasismodelsError as error:

@@ -139,9 +139,11 @@ def _without_copies(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Finding, .
     stamped = isinstance(frame.index, pd.DatetimeIndex) and frame.index.tz is not None
     if not stamped or frame.index.is_unique:
         return frame, ()
-    twice = np.flatnonzero(frame.index.duplicated(keep=False))
+    twice = np.flatnonzero(frame.index.duplicated(keep=False) & frame.index.notna())
     rows = frame.iloc[twice]
     copies = twice[rows.assign(_stamp=rows.index).duplicated().to_numpy()]
+    if not len(copies):
+        return frame, ()
     kept = frame.iloc[np.setdiff1d(np.arange(len(frame)), copies)]
     stamps = pd.DatetimeIndex(frame.index).tz_convert("UTC")
     counts = stamps[copies].value_counts().sort_index()
