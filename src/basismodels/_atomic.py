@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from basismodels.errors import BasismodelsError, ModelError
+from basismodels.errors import BasismodelsError, ModelError, file_path
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def atomic(path: str | Path, refusal: type[BasismodelsError] = ModelError) -> It
 
     Errors: `refusal` where no file can be made there.
     """
-    target = Path(path)
+    target = file_path(path)
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:

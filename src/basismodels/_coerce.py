@@ -116,7 +116,7 @@ def _time_column(frame: pd.DataFrame) -> str | None:
             return name
     if isinstance(frame.index, pd.DatetimeIndex):
         return None
-    stamps = [name for name in frame.columns if pd.api.types.is_datetime64_any_dtype(frame[name].dtype)]
+    stamps = [name for name, kind in frame.dtypes.items() if pd.api.types.is_datetime64_any_dtype(kind)]
     if len(stamps) == 1:
         return str(stamps[0])
     columns = ", ".join(map(str, frame.columns))

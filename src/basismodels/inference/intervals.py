@@ -100,8 +100,10 @@ def bootstrapped(fit: Fit, draws: int | None, rng: Seed, progress: Progress | No
 
 def method_of(fit: Fit, method: str | None) -> str:
     """The method asked for, or the fit's default; ModelError lists what there is."""
-    chosen = method or ("draws" if fit.draws is not None else _default(fit))
-    if chosen not in METHODS:
+    chosen: object = method
+    if method is None:
+        chosen = "draws" if fit.draws is not None else _default(fit)
+    if not isinstance(chosen, str) or chosen not in METHODS:
         raise ModelError(f"no interval method {method!r}; there are {', '.join(METHODS)}")
     return chosen
 

@@ -143,7 +143,7 @@ def hit_probability(
     out = np.empty((len(kappa), points))
     _march(
         grid, np.ascontiguousarray(kappa, dtype=float), np.asarray(drift - kappa * level, dtype=float),
-        np.ascontiguousarray(variance, dtype=float), mixes[0], mixes[1], horizon, steps, out,
+        np.ascontiguousarray(variance, dtype=float), mixes[0], mixes[1], float(horizon), steps, out,
     )  # fmt: skip
     return grid, np.clip(out, 0.0, 1.0)
 

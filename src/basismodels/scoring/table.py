@@ -33,7 +33,7 @@ def compare(
     share of the rows from which elpd_lfo, elpd_lfo_se and refits are made, and the weights rest on these
     densities; costs refits. Errors: ModelError where the fits are not to the same observations.
     """
-    if not fits:
+    if isinstance(fits, Mapping) and not fits:
         raise ModelError("compare takes at least one fit", remedy='bm.compare({"ou": bm.fit(bm.OU(), data)})')
     _same_data(fits)
     densities = pd.DataFrame({name: fit.log_density for name, fit in fits.items()})
