@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
+
+settings.register_profile("the same examples every time", derandomize=True)
+settings.load_profile("the same examples every time")
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL = Path(os.environ.get("BASISMODELS_DATA", ROOT.parent / "shared" / "data"))

@@ -41,7 +41,7 @@ def test_nothing_moves_with_funding_in_the_markets_that_measure_size(placebo: Mo
 
 def test_one_seed_one_answer_and_every_test_answers(placebo: ModuleType) -> None:
     market = placebo.markets()["ou"]
-    one, two = (placebo.rejections(market, np.random.SeedSequence([0, 7]), ("level",)) for _ in range(2))
+    one, two = (placebo.rejections(market, np.random.SeedSequence([0, 7]), True, ("level",)) for _ in range(2))
     assert one == two
     assert {
         "level naive",
@@ -69,9 +69,11 @@ def test_a_study_goes_on_where_it_stopped(placebo: ModuleType, tmp_path: Path, m
     monkeypatch.setattr(placebo, "markets", lambda: few)
     seen: list[int] = []
 
-    def rejected(market: object, seed: np.random.SeedSequence, effects: tuple[str, ...]) -> dict[str, bool]:
+    def rejected(
+        market: object, seed: np.random.SeedSequence, regressions: bool, effects: tuple[str, ...]
+    ) -> dict[str, bool]:
         seen.append(seed.entropy[1])  # type: ignore[index]
-        return {"level naive": True} | ({"level state space": False} if effects else {})
+        return ({"level naive": True} if regressions else {}) | ({"level state space": False} if effects else {})
 
     monkeypatch.setattr(placebo, "rejections", rejected)
     placebo.main(["--minutes", "0", "--series", "8", "--states", "4"])
@@ -80,6 +82,10 @@ def test_a_study_goes_on_where_it_stopped(placebo: ModuleType, tmp_path: Path, m
     counts = placebo.load()
     assert counts[("ou", "level naive")] == [8, 8]
     assert counts[("ou", "level state space")] == [4, 0]
+    assert placebo.main(["--series", "8", "--states", "6"]) == 0
+    counts = placebo.load()
+    assert counts[("ou", "level naive")] == [8, 8], "no seed counts twice"
+    assert counts[("ou", "level state space")] == [6, 0]
     assert "100.0% of 8" in (tmp_path / "table.csv").read_text()
 
 
