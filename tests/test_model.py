@@ -13,7 +13,7 @@ from basismodels.problem import bind
 
 @pytest.fixture(scope="module")
 def data():
-    return bm.load_example(end="2024-01-20")
+    return bm.load_example(start="2024-03-10", end="2024-03-29")  # where funding moves
 
 
 def names(model, data, **how):
