@@ -61,7 +61,9 @@ def test_irregular_times_go_the_long_way_and_agree():
         assert row["kappa"] == pytest.approx(fit.params["kappa"], rel=1e-4)
 
 
-@pytest.mark.parametrize("varies", [("kappa", "sigma"), ("kappa", "theta", "sigma")])
+@pytest.mark.parametrize(
+    "varies", [pytest.param(("kappa", "sigma"), marks=pytest.mark.long), ("kappa", "theta", "sigma")]
+)
 def test_windows_of_two_regimes_equal_single_fits(regular, varies):
     model = bm.Switching(bm.OU(), varies=varies)
     frame = bm.rolling(model, regular.cut(end="2024-01-23"), "20D", "4h")

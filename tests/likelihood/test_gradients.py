@@ -74,7 +74,8 @@ def test_at_every_depth(case, regimes, depth, parts, diffuse):
 @pytest.mark.parametrize(
     ("kernel", "regimes", "parts"),
     [(kim, 1, 1), (kim, 2, 1), (kim, 2, 2), (kim, 3, 1), pytest.param(kim, 4, 1, marks=LONG), (kalman, 1, 1)]
-    + [(hamilton, k, 1) for k in (1, 2, 3, 4, 5, 6)],
+    + [(hamilton, k, 1) for k in (1, 2, 3, 4)]
+    + [pytest.param(hamilton, k, 1, marks=LONG) for k in (5, 6)],
 )
 def test_of_every_step_coefficient(case, kernel, regimes, parts, diffuse):
     """Each entry of each table, and the start; noise, slow level and gaps where the kernel takes them."""
