@@ -67,7 +67,8 @@ def _one_side(
     w = w / w.sum()
     chain = None
     if slow is not None:
-        rest = band - float(np.mean(drift / np.maximum(kappa, 1e-12) if kappa.min() > 0 else drift))
+        quick = int(np.argmax(kappa))
+        rest = band - (float(drift[quick] / kappa[quick]) if kappa[quick] > 0.0 else 0.0)
         fast = float(np.sqrt(np.min(variance / np.maximum(2.0 * kappa, 1e-3))))
         chain = slow_chain(*slow, float(level.min()), float(level.max()), rest, fast)
     grid, tables = return_times(kappa, drift, variance, rates, band, reach, slow=chain)
