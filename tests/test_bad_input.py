@@ -195,3 +195,10 @@ def test_a_basis_that_looks_like_a_fraction_is_warned_about(market: Market) -> N
     small = BasisSeries.from_basis(data.time, data.basis / 1e4)
     assert small.warnings[0].startswith("units: the largest basis is")
     assert data.warnings == ()
+
+
+def test_a_row_without_a_stamp_keeps_its_number_where_another_row_stands_twice() -> None:
+    time = pd.to_datetime(["2024-01-01", "2024-01-01", "2024-01-01 01:00", None, None], utc=True)
+    frame = pd.DataFrame({"perp": [1.0, 1.0, 2.0, 3.0, 3.0], "index": [1.0, 1.0, 2.0, 3.0, 3.0]}, index=time)
+    with pytest.raises(DataError, match=r"time is empty in 2 rows \(first at row 3, row 4\)"):
+        bm.from_frame(frame)

@@ -16,13 +16,18 @@ _NOT_EMPTY = "df[df.index.notna()]"
 def check_time(index: pd.Index, name: str = "time") -> pd.DatetimeIndex:
     """The stamps in UTC, microseconds; raises unless they are zoned, whole, sorted and distinct."""
     stamps = _zoned(index, name)
-    holes = np.flatnonzero(stamps.isna())
-    if len(holes):
-        raise DataError(f"{name} is empty in {len(holes)} rows", rows=_row(holes), remedy=_NOT_EMPTY)
+    check_filled(stamps, name)
     stamps = stamps.tz_convert("UTC").as_unit("us").rename("time")
     _sorted(stamps, name)
     _distinct(stamps, name)
     return stamps
+
+
+def check_filled(index: pd.Index, name: str = "time") -> None:
+    """Raises where a row has no stamp."""
+    holes = np.flatnonzero(index.isna())
+    if len(holes):
+        raise DataError(f"{name} is empty in {len(holes)} rows", rows=_row(holes), remedy=_NOT_EMPTY)
 
 
 def _zoned(index: pd.Index, name: str) -> pd.DatetimeIndex:

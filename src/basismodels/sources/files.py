@@ -12,6 +12,7 @@ import pandas as pd
 from basismodels import quality
 from basismodels._coerce import TIME_NAMES, as_frame, numbers, numeric_columns
 from basismodels._finding import Finding
+from basismodels._rules import check_filled
 from basismodels.errors import DataError
 from basismodels.series import BasisSeries, Fact, build
 from basismodels.sources._tables import load
@@ -139,7 +140,8 @@ def _without_copies(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Finding, .
     stamped = isinstance(frame.index, pd.DatetimeIndex) and frame.index.tz is not None
     if not stamped or frame.index.is_unique:
         return frame, ()
-    twice = np.flatnonzero(frame.index.duplicated(keep=False) & frame.index.notna())
+    check_filled(frame.index)
+    twice = np.flatnonzero(frame.index.duplicated(keep=False))
     rows = frame.iloc[twice]
     copies = twice[rows.assign(_stamp=rows.index).duplicated().to_numpy()]
     if not len(copies):
