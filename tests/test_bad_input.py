@@ -11,6 +11,7 @@ import pytest
 
 from basismodels.errors import BasismodelsError, DataError
 from basismodels.series import BasisSeries
+from basismodels.sources.files import from_frame
 
 Market = pd.DataFrame
 
@@ -198,7 +199,7 @@ def test_a_basis_that_looks_like_a_fraction_is_warned_about(market: Market) -> N
 
 
 def test_a_row_without_a_stamp_keeps_its_number_where_another_row_stands_twice() -> None:
-    time = pd.to_datetime(["2024-01-01", "2024-01-01", "2024-01-01 01:00", None, None], utc=True)
+    time = pd.to_datetime(["2024-01-01 00:00", "2024-01-01 00:00", "2024-01-01 01:00", None, None], utc=True)
     frame = pd.DataFrame({"perp": [1.0, 1.0, 2.0, 3.0, 3.0], "index": [1.0, 1.0, 2.0, 3.0, 3.0]}, index=time)
     with pytest.raises(DataError, match=r"time is empty in 2 rows \(first at row 3, row 4\)"):
-        bm.from_frame(frame)
+        from_frame(frame)
