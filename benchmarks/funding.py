@@ -75,8 +75,8 @@ def _shown(own: pd.DataFrame, test: str) -> str:
 
 def curve(symbol: str, data: bm.BasisSeries) -> pd.DataFrame:
     """kappa over funding pressure in each of two regimes whose volatilities may move with it too."""
-    large = models("speed", "funding_pressure", regimes=2)[1]
-    fit = reached(large, data, start_of(data, 2), {})
+    start = start_of(data, 2)
+    fit = reached(models("speed", "funding_pressure", (), start.model)[1], data, start, {})
     top = float(np.nanquantile(data.frame()["funding_pressure"], 0.99))
     frame = bm.speed_curve(fit, "funding_pressure", np.linspace(0.0, top, POINTS))
     return frame.reset_index().assign(symbol=symbol)

@@ -92,8 +92,10 @@ def test_rates_from_the_closes_know_nothing_but_the_closes(noisy: bm.BasisSeries
 
 @pytest.mark.parametrize("effect", ["level", "speed", "transitions"])
 def test_the_full_model_is_the_null_and_funding(effect: str) -> None:
+    two = bm.OU() + bm.SlowOU() + bm.Noise()
+    like = bm.Switching(two, 2) if effect == "transitions" else two
     for held in ((), ("premium_mean",)):
-        small, large = models(effect, "funding_gap", held)
+        small, large = models(effect, "funding_gap", held, like)
         formulas = {**small.formulas(), "q": small.transition}
         added = {k for k, f in {**large.formulas(), "q": large.transition}.items() if f != formulas[k]}
         assert added == {{"level": "theta", "speed": "kappa", "transitions": "q"}[effect]}

@@ -26,14 +26,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from scipy.stats import beta
 
 import basismodels as bm
 from basismodels.estimands.funding_diagnostic import prepared
 from basismodels.estimands.funding_power import PULL, statistics
-from basismodels.estimands.funding_states import COLUMNS, OTHER, ratio_test, with_false_clock
+from basismodels.estimands.funding_states import COLUMNS, OTHER, ratio_test, start_of, with_false_clock
 from basismodels.estimands.funding_verdict import STATES
-from basismodels.inference.mle import fit as fit_model
 from basismodels.inference.profile import refit_from
 from basismodels.model import Model, as_model
 from basismodels.problem import bind
@@ -104,15 +104,14 @@ def rejections(
 
 
 def _ratios(data: bm.BasisSeries, market: Market, effects: tuple[str, ...]) -> dict[str, bool]:
-    two, closes, out = bm.OU() + bm.SlowOU() + bm.Noise(), with_false_clock(data, RULE), {}
-    start = fit_model(two, closes, starts=2)
+    closes, out = with_false_clock(data, RULE), {}
+    null = _switching(closes, market.params) if market.model.regimes > 1 else start_of(closes, starts=2)
     for effect in effects:
         if effect == "transitions" and market.model.regimes == 1:
             continue
-        null = _switching(closes, market.params) if market.model.regimes > 1 else start
         funding, premium = COLUMNS[effect]
         for test, held in zip(STATES, ((), (premium,), (premium, OTHER + funding)), strict=True):
-            out[f"{effect} {test}"] = ratio_test(closes, effect, held, null, fresh=0).p < 0.05
+            out[f"{effect} {test}"] = ratio_test(closes, effect, held, null).p < 0.05
     return out
 
 
@@ -202,21 +201,31 @@ def add(counts: Counts, name: str, found: dict[str, bool]) -> None:
         count[1] += int(rejected)
 
 
+def _effects(i: int, states: bool) -> tuple[str, ...]:
+    """Effects whose likelihood ratios are made of series i."""
+    return ("level", "speed", "transitions") if states and i % 2 == 0 else ("level",) if states else ()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs until done or out of time."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--series", type=int, default=2000)
     parser.add_argument("--states", type=int, default=2000)
+    parser.add_argument("--jobs", type=int, default=-1, help="processes; default all cores")
     asked: Any = parser.parse_args(arguments)
     counts, stop = load(), time.monotonic() + 60 * asked.minutes
     order = list(markets())
     for name, seeds, states in batches(counts, asked.series, asked.states):
         regressed = begun(counts, name, "level naive")
-        for i in seeds:
-            seed = np.random.SeedSequence([order.index(name), i])
-            effects = ("level", "speed", "transitions") if states and i % 2 == 0 else ("level",) if states else ()
-            add(counts, name, rejections(markets()[name], seed, i >= regressed, effects))
+        tasks = (
+            delayed(rejections)(
+                markets()[name], np.random.SeedSequence([order.index(name), i]), i >= regressed, _effects(i, states)
+            )
+            for i in seeds
+        )
+        for found in Parallel(n_jobs=asked.jobs)(tasks):
+            add(counts, name, found)
         save(counts)
         if time.monotonic() > stop:
             break

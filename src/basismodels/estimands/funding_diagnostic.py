@@ -151,7 +151,7 @@ def _false_rows(data: BasisSeries, ratios: dict[tuple[str, str], Tested]) -> lis
     for (effect, test), one in ratios.items():
         if test == STATES[1]:
             funding, premium = COLUMNS[effect]
-            found = ratio_test(data, effect, (premium, funding), one.full, funding=OTHER + funding, fresh=0)
+            found = ratio_test(data, effect, (premium, funding), one.full, funding=OTHER + funding)
             row = {"effect": effect, "placebo": "state space, false clock with the true one held"}
             note = "likelihood ratio of a rate by the same rule that nobody pays"
             rows.append(row | {"estimate": found.estimate, "t": found.ratio, "p": found.p, "note": note})

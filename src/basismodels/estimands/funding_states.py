@@ -1,4 +1,4 @@
-"""Funding in the state-space model: reversion, slow level and noise are there before funding may claim anything.
+"""Funding in the state-space model: what the basis does without funding is there before funding may claim anything.
 
 The rate is the one the rule makes of the closes. A settled rate averages premiums between the closes too, so
 it measures the state beyond what the filter has seen, and would be credited with that; one made of the closes
@@ -8,7 +8,7 @@ Level: theta moves with funding. Speed: kappa does, while the volatilities may t
 in for a variance. Transitions: the rates between two regimes do. Each as a likelihood ratio, without and with the
 premium of the same interval in the same place, and then with a rate by the same rule on a clock that nobody pays
 by there too: whatever reversion bends like the rule bends on every clock, only what is paid bends on one.
-Level and speed are judged in the better of one regime and two.
+Level and speed are judged in the better of one regime and two, noise and a slow level in it where they are seen.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from basismodels.funding.mechanism import Rule
 from basismodels.inference.closed_loop import PremiumLink, premium_link
 from basismodels.inference.mle import fit as fit_model
 from basismodels.inference.profile import refit_from
-from basismodels.model import Model
+from basismodels.model import Model, as_model
 from basismodels.problem import bind
 from basismodels.results import Fit
 from basismodels.series import BasisSeries
@@ -86,18 +86,18 @@ def link_of(data: BasisSeries, rule: Rule) -> PremiumLink | None:
         return None
 
 
-def models(effect: str, funding: str, held: Sequence[str] = (), regimes: int = 1) -> tuple[Model, Model]:
-    """Model without and with funding, the columns `held` in both; transitions need two regimes."""
+def models(effect: str, funding: str, held: Sequence[str], like: Model) -> tuple[Model, Model]:
+    """Model without and with funding, of the regimes and components of `like`, the columns `held` in both."""
     base = " + ".join(("1", *held))
     more = f"{base} + {funding}"
     if effect == "transitions":
-        inner = OU() + SlowOU() + Noise()
-        return Switching(inner, transition=base), Switching(inner, transition=more)
+        return replace(like, transition=base), replace(like, transition=more)
     if effect == "level":
-        pair = OU(theta=base) + SlowOU() + Noise(), OU(theta=more) + SlowOU() + Noise()
+        small, large, moved = OU(theta=base), OU(theta=more), "1"
     else:
-        pair = OU(base, sigma=more) + SlowOU() + Noise(more), OU(more, sigma=more) + SlowOU() + Noise(more)
-    return pair if regimes == 1 else (Switching(pair[0], regimes), Switching(pair[1], regimes))
+        small, large, moved = OU(base, sigma=more), OU(more, sigma=more), more
+    beside = tuple(SlowOU() if isinstance(part, SlowOU) else Noise(moved) for part in like.parts[1:])
+    return replace(like, parts=(small, *beside)), replace(like, parts=(large, *beside))
 
 
 COLUMNS = {
@@ -108,32 +108,33 @@ COLUMNS = {
 
 
 OTHER = "false_clock_"
+_LOOKS, _NEAR, _GAIN = 3, 0.5, 1e-4
 
 
-def ratio_test(
-    data: BasisSeries, effect: str, held: Sequence[str], start: Fit, *, funding: str = "", fresh: int = 3
-) -> Tested:
-    """The likelihood-ratio test of one effect in a model of as many regimes as `start`, a fit with no more columns.
+def ratio_test(data: BasisSeries, effect: str, held: Sequence[str], start: Fit, *, funding: str = "") -> Tested:
+    """The likelihood-ratio test of one effect in the model of `start`, a fit with no more columns.
 
     `held`: columns in both models; `funding`: the column tested, default the effect's own. The null is
     searched from `start`; the full model from the null and, where a slope may have more than one local
-    maximum, from both sides of zero. `fresh`: starts of its own for a model of one regime, 0 for none.
+    maximum, from both sides of zero; then each from the other, so that both stand on one hill.
     The slope reported is the first that was added, that of the calm regime.
     """
     name = funding or COLUMNS[effect][0]
-    single = start.model.regimes == 1
-    small, large = models(effect, name, held, start.model.regimes)
+    small, large = models(effect, name, held, start.model)
     null = reached(small, data, start, {}) if repr(small) != repr(start.model) else start
-    if fresh and single:
-        null = max(null, fit_model(small, data, starts=fresh), key=lambda f: f.llf)
     added = [n for n in bind(large, data).spec.names if n not in null.names]
     unit = float(np.nanstd(data.frame()[name])) or 1.0
-    begun = (0.0,) if effect == "level" or not single else (0.0, 0.3, -0.3)
-    sides = [reached(large, data, null, dict.fromkeys(added, side / unit)) for side in begun]
-    if fresh and single:
-        sides.append(fit_model(large, data, starts=fresh))
-    full = max(sides, key=lambda f: f.llf)
-    null, full = _same_hill(data, small, large, null, full)
+    sides = (0.0,) if effect == "level" or start.model.regimes > 1 else (0.0, 0.3, -0.3)
+
+    def highest(near: Fit) -> Fit:
+        return max((reached(large, data, near, dict.fromkeys(added, s / unit)) for s in sides), key=_llf)
+
+    full = highest(null)
+    for _ in range(_LOOKS):
+        again = reached(small, data, full, {}) if full.llf > null.llf + _NEAR else null
+        if again.llf <= null.llf + _GAIN:
+            break
+        null, full = again, max(full, highest(again), key=_llf)
     ratio = max(2.0 * (full.llf - null.llf), 0.0)
     i = full.names.index(added[0])
     return Tested(
@@ -141,13 +142,8 @@ def ratio_test(
     )
 
 
-def _same_hill(data: BasisSeries, small: Model, large: Model, null: Fit, full: Fit) -> tuple[Fit, Fit]:
-    """Both fits once more from each other, where one may have stopped on a lower hill than the other."""
-    if full.llf > null.llf + 5.0:
-        null = max(null, reached(small, data, full, {}), key=lambda f: f.llf)
-    if null.llf > full.llf - 1e-6:
-        full = max(full, reached(large, data, null, {}), key=lambda f: f.llf)
-    return null, full
+def _llf(fit: Fit) -> float:
+    return fit.llf
 
 
 def with_false_clock(data: BasisSeries, rule: Rule) -> BasisSeries:
@@ -175,6 +171,10 @@ def reached(model: Model, data: BasisSeries, near: Fit, slopes: dict[str, float]
 
 
 def start_of(data: BasisSeries, regimes: int = 1, starts: int = 6) -> Fit:
-    """The fit of reversion, slow level and noise from which the tests begin, in one regime or two."""
-    inner = OU() + SlowOU() + Noise()
-    return fit_model(inner if regimes == 1 else Switching(inner, regimes), data, starts=starts)
+    """The fit from which the tests begin: reversion in one regime or two, noise and slow level where BIC asks for them.
+
+    A component that the data do not show has no place, and a likelihood ratio beside it no law to be judged by.
+    """
+    sums = (as_model(OU()), OU() + Noise(), OU() + SlowOU(), OU() + SlowOU() + Noise())
+    best = min((fit_model(model, data, starts=starts) for model in sums), key=lambda f: f.bic)
+    return best if regimes == 1 else fit_model(Switching(best.model, regimes), data, starts=starts)
