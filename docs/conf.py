@@ -84,7 +84,7 @@ def references() -> None:
     texts = [entry for file in files for entry in re.split(r"\n(?=@)", file.read_text(encoding="utf-8"))]
     entries = {entry.split(",")[0]: dict(_fields(entry)) for entry in texts if entry.startswith("@")}
     for one in sorted(entries.values(), key=lambda entry: (entry.get("author", ""), entry.get("year", ""))):
-        where = one.get("journal") or one.get("booktitle") or one.get("publisher") or one.get("eprint", "")
+        where = one.get("journal") or one.get("booktitle") or one.get("publisher") or f"arXiv:{one.get('eprint', '')}"
         doi = f" [doi:{one['doi']}](https://doi.org/{one['doi']})" if "doi" in one else ""
         lines.append(f"- {one.get('author', '')} ({one.get('year', '')}). {one.get('title', '')}. *{where}*.{doi}")
     (HERE / "references.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
