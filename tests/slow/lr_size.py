@@ -1,8 +1,8 @@
 """Does the test of two regimes against three reject a true null one time in twenty: writes lr_size.csv.
 
-Series of 500 hours from a two-regime OU process; each is fitted by two and by three regimes, and so is one series
-simulated from its two-regime fit. The simulated statistics of all series together stand for the bootstrap law of
-each (warp-speed: Giacomini, Politis & White 2013).
+Series of 500 and of 2,000 hours from a two-regime OU process; each is fitted by two and by three regimes, and so
+is one series simulated from its two-regime fit. The simulated statistics of all series of a length together stand
+for the bootstrap law of each (warp-speed: Giacomini, Politis & White 2013).
 
     python -P tests/slow/lr_size.py [--series 1000] [--minutes 60]
 """
@@ -13,6 +13,7 @@ import argparse
 import math
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,17 +33,18 @@ sys.path.pop(0)  # numba must not find the study of this folder that is called c
 
 OUT = Path(__file__).with_suffix(".csv")
 COLUMNS = ("setting", "series", "statistic", "simulated")
-TIMES = pd.date_range("2024-01-01", periods=500, freq="h", tz="UTC")
+SETTINGS = {"2 regimes against 3": 500, "2 regimes against 3, 2000 hours": 2000}
 TRUTH = {
     "kappa[0]": 0.1, "kappa[1]": 0.3, "theta": 0.0, "sigma[0]": 1.0, "sigma[1]": 4.0, "q[0->1]": 0.02, "q[1->0]": 0.06,
 }  # fmt: skip
 STARTS = 4
 
 
-def one(seed: np.random.SeedSequence) -> Row:
+def one(hours: int, seed: np.random.SeedSequence) -> Row:
     """The statistic of one series, and of one simulated from its fit."""
     first, second = seed.spawn(2)
-    data = bm.simulate(bm.Switching(bm.OU(), 2), TRUTH, TIMES, rng=np.random.default_rng(first))
+    times = pd.date_range("2024-01-01", periods=hours, freq="h", tz="UTC")
+    data = bm.simulate(bm.Switching(bm.OU(), 2), TRUTH, times, rng=np.random.default_rng(first))
     null = fit_problem(bind(bm.Switching(bm.OU(), 2), data), starts=STARTS)
     problem = bind(bm.Switching(bm.OU(), 3), data)
     size = scales(problem)
@@ -58,10 +60,12 @@ def summary(path: Path = OUT) -> pd.DataFrame:
 
     table = pd.read_csv(path)
     rows = []
-    for level in (0.01, 0.05, 0.1):
-        hits = int((table["statistic"] > table["simulated"].quantile(1 - level)).sum())
-        low, high = proportion_confint(hits, len(table), method="beta")
-        rows.append({"level": level, "series": len(table), "rejected": hits / len(table), "low": low, "high": high})
+    for name, own in table.groupby("setting", sort=False):
+        for level in (0.01, 0.05, 0.1):
+            hits = int((own["statistic"] > own["simulated"].quantile(1 - level)).sum())
+            low, high = proportion_confint(hits, len(own), method="beta")
+            where = {"hours": SETTINGS[str(name)], "level": level, "series": len(own)}
+            rows.append({**where, "rejected": hits / len(own), "low": low, "high": high})
     return pd.DataFrame(rows)
 
 
@@ -72,7 +76,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
-    rows_of(given.out, COLUMNS, {"2 regimes against 3": one}, given.series, given.minutes)
+    makers = {name: partial(one, hours) for name, hours in SETTINGS.items()}
+    rows_of(given.out, COLUMNS, makers, given.series, given.minutes)
     publish(given.out, summary(given.out))
     return 0
 
