@@ -296,6 +296,15 @@ def test_studentised_limits_repeat_nest_and_hold_the_estimate(switching: bm.Fit)
     assert wide["usable"].min() > 0.8
 
 
+def test_studentised_limits_are_the_same_bytes_in_other_processes(switching: bm.Fit) -> None:
+    from joblib import parallel_config
+
+    here = studentised_interval(switching, draws=6, rng=2)
+    with parallel_config(backend="loky", n_jobs=2):
+        there = studentised_interval(replace(switching), draws=6, rng=2)
+    pd.testing.assert_frame_equal(here, there, check_exact=True)
+
+
 def test_studentised_limits_need_standard_errors(switching: bm.Fit) -> None:
     blind = replace(switching, cov=np.full_like(switching.cov, np.nan))
     with pytest.raises(bm.ModelError, match="no standard errors"):

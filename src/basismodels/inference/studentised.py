@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,7 +18,7 @@ from basismodels.inference.labels import matched
 from basismodels.inference.mle import covariance, observed_information
 from basismodels.inference.simulate import simulate_path
 from basismodels.inference.starts import bounds, scales
-from basismodels.inference.tasks import seed_of, shown
+from basismodels.inference.tasks import packed, run_tasks, seed_of, unpacked
 from basismodels.inference.warm import curvature, warm_fit
 from basismodels.params import Spec
 from basismodels.results import Fit
@@ -114,17 +115,14 @@ def pivots_of(
 
 
 def _made(fit: Fit, draws: int, seed: int, progress: Progress | None) -> Pivots:
-    from joblib import Parallel, delayed
-
-    seeds = np.random.SeedSequence(seed).spawn(draws)
     box, weights = bounds(fit.problem, scales(fit.problem)), fit.smoothed.p
-    jobs = (delayed(pivot)(fit, box, weights, s) for s in seeds)
-    rows = []
-    with shown("refits of simulated series", progress) as tell:
-        for i, row in enumerate(Parallel(n_jobs=2, prefer="threads", return_as="generator")(jobs)):
-            rows.append(row)
-            tell(i + 1, draws)
-    return Pivots(np.array(rows))
+    work = partial(_one, fit, box, weights, seed)
+    rows = run_tasks(work, range(draws), title="refits of simulated series", progress=progress)
+    return Pivots(np.array([unpacked(row) for row in rows]))
+
+
+def _one(fit: Fit, box: Array, weights: Array, seed: int, i: int) -> bytes:
+    return packed(pivot(fit, box, weights, np.random.SeedSequence(seed, spawn_key=(i,))))
 
 
 def pivot(fit: Fit, box: Array, weights: Array, seed: np.random.SeedSequence) -> Array:
