@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from basismodels.errors import DataError, ModelError
+from basismodels.funding.covariates import COVARIATES
 from basismodels.model import Design, Model, design
 from basismodels.params import INTERCEPT, JUMP
 from basismodels.series import BasisSeries
@@ -63,6 +64,12 @@ def first_row(data: BasisSeries, designs: dict[str, Design], mask: bool) -> int:
     if start >= data.n - 1 or len(holes):
         rows = data.time[holes] if len(holes) else data.time[:3]
         columns = [c for d in designs.values() for c in d.columns if c != INTERCEPT]
+        made = [c for c in columns if c in COVARIATES]
+        if start >= data.n - 1 and made:
+            raise DataError(
+                f"{', '.join(made)} cannot be made of these data: they need closes within each funding interval",
+                remedy="data with several closes between settlements, or a model without columns of funding",
+            )
         raise DataError(
             f"a covariate among {', '.join(columns)} is missing inside the series",
             rows=[str(t) for t in rows[:4]],
