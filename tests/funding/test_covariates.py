@@ -202,6 +202,7 @@ class TestInModels:
         assert bm.funding.rule_of(again.data) == bm.funding.rule_of(fit.data)
         assert again.problem.engine.loglik(again.problem.layout, again.x) == fit.llf
 
+
 def test_daily_closes_cannot_make_the_columns_of_an_eight_hour_rule() -> None:
     times = pd.date_range("2024-01-01 21:00", periods=60, freq="D", tz="UTC")
     daily = bm.BasisSeries.from_basis(times, np.random.default_rng(1).normal(size=60))
