@@ -64,10 +64,10 @@ def first_row(data: BasisSeries, designs: dict[str, Design], mask: bool) -> int:
     if start >= data.n - 1 or len(holes):
         rows = data.time[holes] if len(holes) else data.time[:3]
         columns = [c for d in designs.values() for c in d.columns if c != INTERCEPT]
-        made = [c for c in columns if c in COVARIATES]
-        if start >= data.n - 1 and made:
+        funded = [c for c in columns if c in COVARIATES]
+        if start >= data.n - 1 and funded:
             raise DataError(
-                f"{', '.join(made)} cannot be made of these data: they need closes within each funding interval",
+                f"{', '.join(funded)} cannot be made of these data: they need closes within each funding interval",
                 remedy="data with several closes between settlements, or a model without columns of funding",
             )
         raise DataError(

@@ -8,7 +8,7 @@ from scipy.special import erfc
 
 import basismodels as bm
 from basismodels.estimands.passage import outside
-from basismodels.estimands.state import State
+from basismodels.estimands.state import known
 from basismodels.likelihood.passage import hit_probability
 from basismodels.likelihood.transition import chain_step
 from basismodels.problem import bind
@@ -32,11 +32,11 @@ def test_closed_form_figures_and_the_grid_agree(z0, lives, printed):
     start = z0 * sigma / np.sqrt(2 * kappa)
     horizon = lives * np.log(2) / kappa
     grid, u = hit_probability(np.array([kappa]), np.array([0.0]), np.array([sigma**2]), HELD, 0.0, horizon, start)
-    assert np.interp(start, grid, u[0]) == pytest.approx(printed, abs=1e-3)
+    assert np.interp(start, grid, u[0, 0]) == pytest.approx(printed, abs=1e-3)
     grid, u = hit_probability(
         np.array([kappa]), np.array([0.0]), np.array([sigma**2]), HELD, 0.0, horizon, start, points=1281, steps=960
     )
-    assert np.interp(start, grid, u[0]) == pytest.approx(printed, abs=5e-6)
+    assert np.interp(start, grid, u[0, 0]) == pytest.approx(printed, abs=5e-6)
 
 
 @pytest.mark.parametrize("kappa", [-0.02, 0.0, 1e-9])
@@ -44,7 +44,7 @@ def test_brownian_limit_and_explosion(kappa):
     sigma, start, horizon = 1.5, 4.0, 10.0
     grid, u = hit_probability(np.array([kappa]), np.array([0.0]), np.array([sigma**2]), HELD, 0.0, horizon, start)
     brownian = erfc(start / (sigma * np.sqrt(2 * horizon)))
-    found = np.interp(start, grid, u[0])
+    found = np.interp(start, grid, u[0, 0])
     if kappa < 0:
         assert found < brownian - 0.01
     else:
@@ -81,10 +81,10 @@ def test_switching_passage_agrees_with_bridge_corrected_simulation(start, regime
         level, horizon, start - level, points=321, steps=steps,
     )  # fmt: skip
     simulated, se = bridge_monte_carlo(kappa, theta, sigma, q, start, regime, level, horizon)
-    assert np.interp(start - level, grid, u[regime]) == pytest.approx(simulated, abs=4 * se + 1.5e-3)
+    assert np.interp(start - level, grid, u[regime, 0]) == pytest.approx(simulated, abs=4 * se + 1.5e-3)
 
 
-def test_with_a_slow_level_the_approximation_stays_close_to_simulation():
+def test_with_a_slow_level_that_moves_the_grid_agrees_with_simulation():
     times = np.datetime64("2024-01-01") + np.arange(30).astype("timedelta64[h]")
     import pandas as pd
 
@@ -92,8 +92,7 @@ def test_with_a_slow_level_the_approximation_stays_close_to_simulation():
     problem = bind(bm.OU() + bm.SlowOU(), data)
     values = {"kappa": 0.5, "theta": 0.0, "sigma": 1.5, "slow.kappa": 0.002, "slow.sigma": 0.3}
     x = problem.spec.to_free(np.array([values[n] for n in problem.spec.names]))
-    one = np.ones((1, 1))
-    state = State(one, np.array([[18.0]]), 0.0 * one, np.array([[11.0]]))
+    state = known(np.array([18.0]), np.array([11.0]))
     found = outside(problem, x, state, horizon=24.0, band=10.0, points=321, steps=240)[0, 0]
     rng = np.random.default_rng(3)
     n, h = 20_000, 0.02
@@ -105,7 +104,7 @@ def test_with_a_slow_level_the_approximation_stays_close_to_simulation():
         after = gap + level - 10.0
         cross = np.exp(-2 * np.maximum(before, 0) * np.maximum(after, 0) / ((1.5**2 + 0.3**2) * h))
         out *= 1.0 - cross
-    assert found == pytest.approx(out.mean(), abs=0.02)
+    assert found == pytest.approx(out.mean(), abs=4 * out.std() / np.sqrt(n) + 1e-3)
 
 
 def test_inside_the_band_nothing_is_lost_and_far_outside_all_is():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from basismodels._typical import row_of, typical
 from basismodels.errors import ModelError
 from basismodels.inference.draws import draw_limits, draws_of
 from basismodels.inference.intervals import Progress, Seed, bootstrapped, checked_level, conf_int, method_of
@@ -50,27 +51,19 @@ def half_life(
     The combined half-life is the horizon at which half of a typical gap is expected to be
     gone: where the autocorrelation of the basis without noise crosses one half. `method`:
     as in `conf_int`, with its `draws` and `rng`; the combined one of several components always uses
-    draws, and says so. `at`: covariate values at which the speed is read, default their medians.
+    draws, and says so. `at`: covariate values at which parameters are read, default their medians.
     A speed that may be zero gives an infinite upper limit.
     """
     checked_level(level)
     made = _Making(level, method_of(fit, method), draws, rng, progress)
     if made.method == "bootstrap":
         fit = bootstrapped(fit, draws, rng, progress)
-    if "kappa" in fit.model.formulas() and not isinstance(fit.model.formulas()["kappa"], str):
-        return _fixed_speed(fit, level)
     parts = _components(fit, made, at)
     if len(parts) == 1:
         only = parts[0]
         total = Estimate(only.value, only.lower, only.upper, "h", level, only.method, "total")
         return (total, *parts)
     return (_total(fit, level, at), *parts)
-
-
-def _fixed_speed(fit: Fit, level: float) -> tuple[Estimate, ...]:
-    kappa = float(fit.model.formulas()["kappa"])
-    value = to_half_life(kappa)
-    return (Estimate(value, value, value, "h", level, "fixed", "total"),)
 
 
 def to_half_life(kappa: float) -> float:
@@ -89,13 +82,12 @@ def _components(fit: Fit, made: _Making, at: Mapping[str, float] | None) -> list
         lower, upper, used = _speed_limits(fit, k, made, at)
         out.append(Estimate(value, to_half_life(upper), to_half_life(lower), "h", made.level, used, "reversion", k))
     if "slow.kappa" in fit.problem.layout.places:
-        out.append(_slow(fit, made))
+        out.append(_slow(fit, made, at))
     return out
 
 
-def _slow(fit: Fit, made: _Making) -> Estimate:
-    nat = assemble.natural(fit.problem.layout, fit.x)
-    value = to_half_life(float(np.median(nat.slow_kappa)))
+def _slow(fit: Fit, made: _Making, at: Mapping[str, float] | None) -> Estimate:
+    value = to_half_life(float(typical(fit.problem, fit.x, at).slow_kappa[0]))
     if "slow.kappa" not in fit.names or len([n for n in fit.names if n.startswith("slow.kappa")]) > 1:
         return Estimate(value, math.nan, math.nan, "h", made.level, "none", "slow")
     lower, upper, used = _coefficient_limits(fit, "slow.kappa", made)
@@ -106,6 +98,9 @@ def _speed_limits(
     fit: Fit, regime: int | None, made: _Making, at: Mapping[str, float] | None
 ) -> tuple[float, float, str]:
     """Limits of kappa in 1/h, and how they were made."""
+    if not isinstance(fit.model.formulas()["kappa"], str):
+        held = float(speeds(fit.problem, fit.x)[regime or 0])
+        return held, held, "fixed"
     name = "kappa" if regime is None else f"kappa[{regime}]"
     slopes = [n for n in fit.names if n.split("[")[0].split(":")[0] == "kappa" and ":" in n]
     if slopes or name not in fit.names:
@@ -144,7 +139,7 @@ def _combined_speed_limits(
         drawn = np.array([speeds(problem, x, at)[regime] for x in draws_of(fit, _DRAWS)])
         low, high = draw_limits(drawn, level)
         return float(low), float(high), fit.draws_kind or "wald draws"
-    row, places = _speed_row(problem, at), problem.layout.places["kappa"][:, regime]
+    row, places = row_of(problem, "kappa", at), problem.layout.places["kappa"][:, regime]
     free = places < len(fit.x)
     weights, own = row[free], fit.cov[np.ix_(places[free], places[free])]
     middle = float(row @ np.concatenate([fit.x, problem.layout.constants])[places])
@@ -157,33 +152,7 @@ def _combined_speed_limits(
 
 def speeds(problem: Problem, x: Array, at: Mapping[str, float] | None = None) -> Array:
     """kappa of each regime in 1/h, (K,), at covariate values (default: medians over the rows)."""
-    layout = problem.layout
-    if "kappa" not in problem.designs:
-        return np.asarray(assemble.natural(layout, x).kappa[0])
-    extended = np.concatenate([x, layout.constants])
-    eta = _speed_row(problem, at) @ extended[layout.places["kappa"]]
-    return np.asarray(np.exp(eta) if layout.kappa_log else eta)
-
-
-def _speed_row(problem: Problem, at: Mapping[str, float] | None) -> Array:
-    """The columns of kappa at covariate values, or their medians over the rows."""
-    from basismodels.model import design_again
-
-    if at is None:
-        return np.asarray(np.median(problem.layout.design["kappa"][problem.layout.row], axis=0))
-    made = problem.designs["kappa"]
-    if made.spec is None:
-        return np.ones(1)
-    frame = problem.data.frame().iloc[[-1]].copy()
-    unknown = [name for name in at if name not in frame.columns]
-    if unknown:
-        raise ModelError(
-            f"at= names columns the data lack; they have {', '.join(map(str, frame.columns))}", rows=unknown
-        )
-    medians = problem.data.frame().median(numeric_only=True)
-    for column in frame.columns:
-        frame[column] = at.get(str(column), medians.get(column, np.nan))
-    return np.asarray(design_again(made, frame)[0])
+    return np.asarray(typical(problem, x, at).kappa[0])
 
 
 def shares(fit: Fit) -> dict[str, float]:
@@ -201,25 +170,30 @@ def stationary_sd(fit: Fit) -> float:
 
 
 def _variances(problem: Problem, x: Array) -> tuple[float, float]:
-    nat = assemble.natural(problem.layout, x)
+    nat = typical(problem, x)
     found = assemble.moments(problem.layout, nat)
-    slow = float(nat.slow_variance[0] / (2 * nat.slow_kappa[0])) if "slow.kappa" in problem.layout.places else 0.0
+    slow = _slow_variance(problem, nat)
     if found is None:
         return math.inf, slow
     return float(found.second.sum() - found.first.sum() ** 2), slow
 
 
+def _slow_variance(problem: Problem, nat: assemble.Natural) -> float:
+    there = "slow.kappa" in problem.layout.places
+    return float(nat.slow_variance[0] / (2 * nat.slow_kappa[0])) if there else 0.0
+
+
 def total_half_life(problem: Problem, x: Array, at: Mapping[str, float] | None = None) -> float:
-    """Horizon in hours at which the autocorrelation of the basis without noise is one half."""
-    nat = assemble.natural(problem.layout, x)
-    kappa = speeds(problem, x, at)
-    found = assemble.moments(problem.layout, nat)
+    """Horizon in hours at which the autocorrelation of the basis without noise is one half.
+
+    Covariates stand at their medians, or at `at`.
+    """
+    nat = typical(problem, x, at)
+    kappa, found = nat.kappa[0], assemble.moments(problem.layout, nat)
     if found is None:
         return math.inf
     second = found.second - found.first**2 / found.law
-    slow_kappa, slow = float(nat.slow_kappa[0]), 0.0
-    if "slow.kappa" in problem.layout.places:
-        slow = float(nat.slow_variance[0] / (2 * slow_kappa))
+    slow_kappa, slow = float(nat.slow_kappa[0]), _slow_variance(problem, nat)
     flow = generator(nat.rates[:1])[0].T - np.diag(kappa) if len(kappa) > 1 else np.diag(-kappa)
     return _half_time(flow, second, slow_kappa, slow)
 

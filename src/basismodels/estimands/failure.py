@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels._typical import typical
 from basismodels.errors import ModelError
 from basismodels.estimands.passage import check_band, outside
 from basismodels.estimands.state import state_of
 from basismodels.inference.draws import draw_limits, draws_of
 from basismodels.inference.intervals import checked_level
 from basismodels.inference.labels import matched
-from basismodels.likelihood import assemble
 from basismodels.problem import Problem
 from basismodels.results import Fit
 
@@ -169,9 +169,8 @@ def _table(fit: Fit, event: Event, centre: Failing, found: list[Failing]) -> pd.
 
 
 def _flags(fit: Fit, k: int, event: Event, centre: Failing) -> str:
-    nat = assemble.natural(fit.problem.layout, fit.x)
-    rows = fit.problem.layout.row
-    kappa, drift = float(np.median(nat.kappa[rows, k])), float(np.median(nat.drift[rows, k]))
+    nat = typical(fit.problem, fit.x)
+    kappa, drift = float(nat.kappa[0, k]), float(nat.drift[0, k])
     flags = []
     if kappa <= 0:
         flags.append("explosive")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from basismodels.estimands.failure import Event, failing
 from basismodels.estimands.passage import check_band, outside
-from basismodels.estimands.state import State
+from basismodels.estimands.state import of_moments
 from basismodels.inference.online import Online, at_end, update
 from basismodels.results import Fit
 from basismodels.series import BasisSeries
@@ -58,8 +58,7 @@ class Live:
 
     def _no_return(self) -> Array:
         found, fit = self.now.filtered, self.now.fit
-        spread = np.maximum(found.var[:, :, 0] + 2.0 * found.var[:, :, 1] + found.var[:, :, 2], 0.0)
-        state = State(found.p, found.mean.sum(axis=2), np.sqrt(spread), found.mean[:, :, 1])
+        state = of_moments(found.p, found.mean, found.var)
         event = self.event
         lost = outside(fit.problem, fit.x, state, horizon=event.horizon, band=event.band, target=event.target)
         return np.asarray(np.clip((state.weights * lost).sum(axis=1), 0.0, 1.0))

@@ -1,24 +1,26 @@
 """Return of the basis to a band around a reference level within a horizon.
 
-First passage is monitored continuously. With a slow level, the level is held at its
-present value over the horizon while its volatility is added to the basis's own.
+First passage is monitored continuously. Regimes change and a slow level moves on the way.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels._typical import typical
 from basismodels.errors import ModelError, real
 from basismodels.estimands.state import State, state_of
-from basismodels.likelihood import assemble, passage
+from basismodels.likelihood import passage
+from basismodels.likelihood.assemble import Natural
 from basismodels.likelihood.transition import chain_step
 from basismodels.problem import Problem
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
-_LEVELS = 9
 
 
 def outside(
@@ -35,18 +37,14 @@ def outside(
 ) -> Array:
     """P(outside the band now and not back within `horizon`) by time and regime, (n, K).
 
-    `band` half-width and `target` in bps, `horizon` in hours; `hold` freezes the regime.
+    `band` half-width and `target` in bps, `horizon` in hours; `hold` freezes the regime, never the slow level.
     Coefficients that follow covariates are read at their medians; payments within the horizon make no jump.
     """
-    nat = assemble.natural(problem.layout, x)
-    rows = problem.layout.row
-    kappa, drift, variance = (np.median(part[rows], axis=0) for part in (nat.kappa, nat.drift, nat.variance))
-    variance = variance + float(np.median(nat.slow_variance[rows]))
-    rates = np.median(nat.rates[rows], axis=0)
-    mixes = _mixes(rates, horizon / steps, hold or len(kappa) == 1)
+    nat = typical(problem, x)
+    mixes = _mixes(nat.rates[0], horizon / steps, hold or problem.layout.regimes == 1)
     out = np.zeros_like(state.weights)
     for sign in (1.0, -1.0):
-        _one_side(state, kappa, drift, variance, mixes, sign, target, band, horizon, points, steps, out)
+        _one_side(state, nat, mixes, sign, target, band, horizon, points, steps, out)
     return out
 
 
@@ -58,39 +56,35 @@ def _mixes(rates: Array, step: float, hold: bool) -> tuple[Array, Array]:
 
 
 def _one_side(
-    state: State, kappa: Array, drift: Array, variance: Array, mixes: tuple[Array, Array],
+    state: State, nat: Natural, mixes: tuple[Array, Array],
     sign: float, target: float, band: float, horizon: float, points: int, steps: int, out: Array,
 ) -> None:  # fmt: skip
     """Adds the part of `outside` above (sign 1) or below (sign -1) the band."""
-    mean = sign * (state.mean - target)
-    reach = float(np.max(np.where(state.weights > 1e-9, mean + 4.0 * state.sd, -np.inf))) - band
+    kappa, variance, slow_variance = nat.kappa[0], nat.variance[0], float(nat.slow_variance[0])
+    drift = sign * (nat.drift[0] - kappa * target)
+    mean, level = sign * (state.mean - target), sign * state.level
+    top = np.where(state.weights > 1e-9, mean + 4.0 * state.sd, -np.inf)
+    reach = float(np.max(top)) - band
     if reach <= 0.0:
         return
-    slow = sign * state.level
-    levels = _level_grid(slow)
-    tables = [
-        passage.hit_probability(
-            kappa, sign * (drift - kappa * target) + kappa * level, variance, mixes, band, horizon, reach, points, steps
-        )
-        for level in levels
-    ]
-    if len(levels) == 1:
-        passage.no_return(state.weights, mean, state.sd, band, *tables[0], out)
-        return
-    below = np.clip(np.searchsorted(levels, slow) - 1, 0, len(levels) - 2)
-    share = np.clip((slow - levels[below]) / (levels[1] - levels[0]), 0.0, 1.0)
-    for i, table in enumerate(tables):
-        near = np.where(below == i, 1.0 - share, np.where(below == i - 1, share, 0.0))
-        part = np.zeros_like(out)
-        passage.no_return(np.where(near > 0, state.weights, 0.0), mean, state.sd, band, *table, part)
-        out += near * part
+    levels = passage.STILL
+    if slow_variance > 0.0:
+        there, off = level[top > band], 3.0 * float(state.level_sd[top > band].max())
+        low, high = float(there.min()) - off, float(there.max()) + off
+        fast = math.sqrt(float(np.min(variance / np.maximum(2.0 * kappa, 1.0 / horizon))))
+        rest = _rest(kappa, drift, band, low, high)
+        levels = passage.levels_of(float(nat.slow_kappa[0]), slow_variance, low, high, rest, fast, horizon)
+        reach += 4.0 * math.sqrt(slow_variance * horizon)
+    grid, table = passage.hit_probability(kappa, drift, variance, mixes, band, horizon, reach, points, steps, levels)
+    law = passage.Law(state.weights, mean, state.sd, level, state.tilt, state.level_sd)
+    passage.no_return(law, band, grid, levels.values, table, out)
 
 
-def _level_grid(slow: Array) -> Array:
-    low, high = float(slow.min()), float(slow.max())
-    if high - low < 1e-9:
-        return np.array([0.5 * (low + high)])
-    return np.linspace(low, high, _LEVELS)
+def _rest(kappa: Array, drift: Array, band: float, low: float, high: float) -> float:
+    """The level at which the quickest regime rests at the band's edge; one within reach goes before others."""
+    rests = band - np.divide(drift, kappa, out=np.zeros_like(drift), where=kappa > 0)
+    within = (rests >= low) & (rests <= high)
+    return float(rests[np.argmax(np.where(within, kappa + np.max(np.abs(kappa)), kappa))])
 
 
 def check_band(horizon: float, band: float) -> None:
@@ -103,8 +97,9 @@ def convergence_probability(fit: Fit, horizon: float = 8.0, band: float = 10.0, 
     """P(the basis is within `band` bps of `target` now or at some moment within `horizon` hours), by time.
 
     Columns: probability (given data to the row), and probability_no_return, its complement.
-    First passage is monitored continuously; the regime may change on the way. The jumps of `Settlement` at
-    payments within the horizon are left out.
+    First passage is monitored continuously; on the way the regime may change and a slow level moves. Covariates stay
+    at their medians over the rows, whatever they are at the row, and the jumps of `Settlement` within the
+    horizon are left out.
     """
     check_band(horizon, band)
     state = state_of(fit.problem, fit.filtered)
@@ -116,16 +111,16 @@ def convergence_probability(fit: Fit, horizon: float = 8.0, band: float = 10.0, 
 def inside_probability(fit: Fit, horizon: float = 8.0, band: float = 10.0, target: float = 0.0) -> pd.DataFrame:
     """P(the basis is inside the band exactly `horizon` hours ahead), by time, from the filtered state.
 
-    The jumps of `Settlement` at payments within the horizon are left out.
+    Covariates stay at their medians over the rows, and the jumps of `Settlement` within the horizon are left out.
     """
     from scipy.stats import norm
 
     check_band(horizon, band)
-    nat = assemble.natural(fit.problem.layout, fit.x)
     if fit.problem.layout.regimes > 1:
         raise ModelError("inside_probability serves one regime", remedy="bm.convergence_probability(fit)")
-    kappa, drift, variance = (float(np.median(p)) for p in (nat.kappa, nat.drift, nat.variance))
-    ks, ws = float(np.median(nat.slow_kappa)), float(np.median(nat.slow_variance))
+    nat = typical(fit.problem, fit.x)
+    kappa, drift, variance = (float(part[0, 0]) for part in (nat.kappa, nat.drift, nat.variance))
+    ks, ws = float(nat.slow_kappa[0]), float(nat.slow_variance[0])
     place = fit.problem.place
     m, v = fit.filtered.mean[place, 0], fit.filtered.var[place, 0]
     phi, rho = np.exp(-kappa * horizon), np.exp(-ks * horizon)

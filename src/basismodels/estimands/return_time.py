@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels._typical import typical
 from basismodels.estimands.passage import check_band
 from basismodels.estimands.state import State, state_of
-from basismodels.likelihood import assemble
 from basismodels.likelihood.transition import stationary_law
 from basismodels.results import Fit
 
@@ -40,13 +40,11 @@ def expected_return_time(fit: Fit, band: float = 10.0, target: float = 0.0) -> p
     Errors: ModelError.
     """
     check_band(1.0, band)
-    layout, rows = fit.problem.layout, fit.problem.layout.row
-    nat = assemble.natural(layout, fit.x)
-    kappa, drift, variance = (np.median(part[rows], axis=0) for part in (nat.kappa, nat.drift, nat.variance))
+    nat = typical(fit.problem, fit.x)
+    kappa, drift, variance, rates = nat.kappa[0], nat.drift[0], nat.variance[0], nat.rates[0]
     slow = None
-    if "slow.kappa" in layout.places:
-        slow = float(np.median(nat.slow_kappa)), float(np.median(nat.slow_variance[rows]))
-    rates = np.median(nat.rates[rows], axis=0)
+    if "slow.kappa" in fit.problem.layout.places:
+        slow = float(nat.slow_kappa[0]), float(nat.slow_variance[0])
     state = state_of(fit.problem, fit.filtered)
     hours = np.zeros(len(state.weights))
     for sign in (1.0, -1.0):

@@ -15,17 +15,35 @@ Array = NDArray[np.float64]
 
 
 class State(NamedTuple):
-    """Weights (n, K), mean and sd of the basis x + l in bps (n, K), mean of the slow level l (n, K)."""
+    """Law of the basis g = x + l and of the slow level l in each regime, both in bps, every array (n, K).
+
+    weights; mean and sd of g; mean of l, by how much it moves with g, and its sd once g is known.
+    """
 
     weights: Array
     mean: Array
     sd: Array
     level: Array
+    tilt: Array
+    level_sd: Array
 
 
 def state_of(problem: Problem, found: Filtered | Smoothed) -> State:
     """The law at data rows, from a filter or smoother on internal rows."""
     place = problem.place
-    mean, var = found.mean[place], found.var[place]
+    return of_moments(found.p[place], found.mean[place], found.var[place])
+
+
+def of_moments(weights: Array, mean: Array, var: Array) -> State:
+    """The law from weights (n, K), means of x and l (n, K, 2), and var x, cov x l, var l (n, K, 3)."""
     spread = np.maximum(var[:, :, 0] + 2.0 * var[:, :, 1] + var[:, :, 2], 0.0)
-    return State(found.p[place], mean.sum(axis=2), np.sqrt(spread), mean[:, :, 1])
+    with_g = var[:, :, 1] + var[:, :, 2]
+    tilt = np.divide(with_g, spread, out=np.zeros_like(spread), where=spread > 0.0)
+    left = np.maximum(var[:, :, 2] - tilt * with_g, 0.0)
+    return State(weights, mean.sum(axis=2), np.sqrt(spread), mean[:, :, 1], tilt, np.sqrt(left))
+
+
+def known(mean: Array, level: Array) -> State:
+    """One regime whose basis and level, (n,) bps, are known."""
+    still = np.zeros((len(mean), 1))
+    return State(still + 1.0, mean[:, None] + still, still, level[:, None] + still, still, still)

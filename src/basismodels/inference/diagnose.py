@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels._typical import typical
 from basismodels.funding.covariates import COVARIATES
 from basismodels.likelihood import assemble
 from basismodels.params import INTERCEPT
@@ -142,14 +143,14 @@ def _search(problem: Problem, optima: pd.DataFrame) -> list[Diagnostic]:
 
 def _speeds(problem: Problem, x: Array) -> list[Diagnostic]:
     """kappa T too small for the level, slow level longer than the span, factors that nearly coincide."""
-    nat = assemble.natural(problem.layout, x)
+    nat = typical(problem, x)
     span, names, found = problem.span, problem.spec.names, []
     if problem.layout.regimes == 1 and "theta" in names:
-        reach = float(np.median(nat.kappa)) * span
+        reach = float(nat.kappa[0, 0]) * span
         if reach < 3.0:
             found.append(Diagnostic("theta", f"kappa times the span is {reach:.2g}: the level theta is not identified"))
     if "slow.kappa" in problem.layout.places:
-        slow = float(np.median(nat.slow_kappa))
+        slow = float(nat.slow_kappa[0])
         if slow * span < 3.0:
             found.append(
                 Diagnostic(
@@ -157,7 +158,7 @@ def _speeds(problem: Problem, x: Array) -> list[Diagnostic]:
                     f"the slow level's kappa times the span is {slow * span:.2g}: theta is not identified",
                 )
             )
-        if problem.layout.regimes == 1 and slow > 0.5 * float(np.median(nat.kappa)):
+        if problem.layout.regimes == 1 and slow > 0.5 * float(nat.kappa[0, 0]):
             found.append(
                 Diagnostic("factors", "the slow level is not much slower than the reversion: the two may be one")
             )
@@ -179,40 +180,26 @@ def _regimes(problem: Problem, x: Array) -> list[Diagnostic]:
         for i in range(k)
         if weights[i] < _FEW
     ]
+    parts = (nat.kappa, nat.variance, nat.tau2, nat.drift)
+    means = np.array([part[problem.layout.row].mean(axis=0) for part in parts])
     for i in range(k):
         for j in range(i + 1, k):
-            a = np.array(
-                [
-                    nat.kappa[:, i].mean(),
-                    nat.variance[:, i].mean(),
-                    nat.tau2[:, i].mean(),
-                    nat.drift[:, i].mean(),
-                ]
-            )
-            b = np.array(
-                [
-                    nat.kappa[:, j].mean(),
-                    nat.variance[:, j].mean(),
-                    nat.tau2[:, j].mean(),
-                    nat.drift[:, j].mean(),
-                ]
-            )
+            a, b = means[:, i], means[:, j]
             if np.all(np.abs(a - b) <= 1e-2 * (np.abs(a) + np.abs(b) + 1e-300)):
                 found.append(
                     Diagnostic("twins", f"regimes {i} and {j} have the same parameters: one is too many", fatal=True)
                 )
     time_in = weights / problem.layout.y.size * problem.span
     for i in range(k):
-        if abs(float(nat.kappa[:, i].mean())) * time_in[i] < 3.0:
+        if abs(float(means[0, i])) * time_in[i] < 3.0:
             text = f"regime {i}: kappa times the time spent there is under 3, so its speed is barely identified"
             found.append(Diagnostic("theta" if "theta" in problem.model.varies else "speed", text))
-    return found + _swapped(problem, nat, int(np.argmax(weights)))
+    return found + _swapped(problem, typical(problem, x), int(np.argmax(weights)))
 
 
 def _swapped(problem: Problem, nat: assemble.Natural, usual: int) -> list[Diagnostic]:
     """A slow level that is faster than the reversion of the usual regime: there the two parts have changed names."""
-    slow = float(np.median(nat.slow_kappa))
-    if "slow.kappa" not in problem.layout.places or slow <= float(np.median(nat.kappa[:, usual])):
+    if "slow.kappa" not in problem.layout.places or nat.slow_kappa[0] <= nat.kappa[0, usual]:
         return []
     text = f"in regime {usual}, the usual one, the slow level is faster than the reversion: read one as the other"
     return [Diagnostic("factors", text)]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from basismodels._typical import typical
 from basismodels.errors import BasismodelsError, DataError
 from basismodels.inference.mle import fit
 from basismodels.inference.tasks import Progress, key_of, packed, run_tasks, unpacked
@@ -56,14 +57,12 @@ class Fits(Mapping[str, Fit]):
 
 
 def _row(one: Fit) -> dict[str, Any]:
-    speeds = {name: value for name, value in one.params.items() if str(name).split("[")[0] == "kappa"}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        lives = {
-            str(name).replace("kappa", "half_life"): float(np.log(2.0) / v) if v > 0 else np.inf
-            for name, v in speeds.items()
-            if ":" not in str(name)
-        }
-    return {**one.params.to_dict(), **lives, "llf": one.llf, "nobs": one.nobs, "ok": one.ok}
+    kappa = typical(one.problem, one.x).kappa[0]
+    lives = np.divide(np.log(2.0), kappa, out=np.full_like(kappa, np.inf), where=kappa > 0)
+    several = any(str(name).startswith("kappa[") for name in one.params.index)
+    row: dict[str, Any] = {str(name): value for name, value in one.params.items()}
+    row |= {f"half_life[{k}]": v for k, v in enumerate(lives)} if several else {"half_life": lives[0]}
+    return {**row, "llf": one.llf, "nobs": one.nobs, "ok": one.ok}
 
 
 def fit_many(

@@ -15,11 +15,10 @@ from basismodels.errors import BasismodelsError, DataError, ModelError
 from basismodels.estimands.failure import Event
 from basismodels.estimands.mixture import Mixture
 from basismodels.estimands.passage import check_band, outside
-from basismodels.estimands.state import State
+from basismodels.estimands.state import of_moments
 from basismodels.inference.intervals import checked_level
 from basismodels.inference.mle import descend, fit_problem, is_plain_ou
 from basismodels.inference.starts import bounds, scales, steps
-from basismodels.likelihood.kim import Filtered
 from basismodels.model import Component, Model, as_model
 from basismodels.presets import PRESETS, parse_model
 from basismodels.problem import bind
@@ -222,14 +221,9 @@ def _law(fit: Fit, ahead: Ahead, horizon: int) -> Mixture:
 
 def _failing(fit: Fit, ahead: Ahead, event: Event) -> Array:
     """P(outside the band and no return within the horizon) at the new rows, from the filter."""
-    state = _state(ahead.filtered)
+    state = of_moments(ahead.filtered.p, ahead.filtered.mean, ahead.filtered.var)
     lost = outside(fit.problem, fit.x, state, horizon=event.horizon, band=event.band, target=event.target)
     return np.asarray(np.clip((state.weights * lost).sum(axis=1), 0.0, 1.0))
-
-
-def _state(found: Filtered) -> State:
-    spread = np.maximum(found.var[:, :, 0] + 2.0 * found.var[:, :, 1] + found.var[:, :, 2], 0.0)
-    return State(found.p, found.mean.sum(axis=2), np.sqrt(spread), found.mean[:, :, 1])
 
 
 def _scores(said: Mapping[str, list[Said]], blocks: Sequence[Block], data: BasisSeries, plan: Plan) -> Scores:

@@ -1,0 +1,50 @@
+"""The parameters at one point of the covariates: their medians, or values that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basismodels.errors import ModelError
+from basismodels.likelihood import assemble
+from basismodels.likelihood.assemble import Natural
+from basismodels.model import Design, design_again
+from basismodels.problem import Problem
+
+Array = NDArray[np.float64]
+
+
+def typical(problem: Problem, x: Array, at: Mapping[str, float] | None = None) -> Natural:
+    """Parameters on their natural scale, each array with a first axis of one.
+
+    Every formula is read at the medians over the rows of its columns, or at the covariates `at`, the others
+    at their medians. No payment is made, and the chain has forgotten its start. ModelError for an unknown covariate.
+    """
+    layout = problem.layout
+    rows = {name: row_of(problem, name, at)[None, :] for name in layout.design if name != "jump"}
+    places = {name: places for name, places in layout.places.items() if name in rows and name != "chain_start"}
+    one = layout._replace(dt=np.ones(1), row=np.zeros(1, dtype=np.int64), design=rows, places=places)
+    return assemble.natural(one, x)
+
+
+def row_of(problem: Problem, name: str, at: Mapping[str, float] | None = None) -> Array:
+    """Columns of one parameter's formula, (q,), at the medians over the rows or at covariates `at`."""
+    made = problem.designs.get(name)
+    if at is None or made is None or made.spec is None:
+        return np.asarray(np.median(problem.layout.design[name][problem.layout.row], axis=0))
+    return _asked(problem, made, at)
+
+
+def _asked(problem: Problem, made: Design, at: Mapping[str, float]) -> Array:
+    frame = problem.data.frame()
+    unknown = [name for name in at if name not in frame.columns]
+    if unknown:
+        raise ModelError(
+            f"at= names columns the data lack; they have {', '.join(map(str, frame.columns))}", rows=unknown
+        )
+    medians, row = frame.median(numeric_only=True), frame.iloc[[-1]].copy()
+    for column in row.columns:
+        row[column] = at.get(str(column), medians.get(column, np.nan))
+    return np.asarray(design_again(made, row)[0])
