@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 Places = NDArray[np.int64]
 _POINTS = 1200
 _NODES = 21
+_LEVEL_NODES = 5
 _LEVELS = 45
 _BESIDE_LEVELS = 400
 
@@ -62,7 +63,8 @@ def _one_side(
     if reach <= band:
         return np.zeros(len(mean))
     z, w = np.polynomial.hermite_e.hermegauss(_NODES)
-    w = w / w.sum()
+    v, u = np.polynomial.hermite_e.hermegauss(_LEVEL_NODES if slow is not None else 1)
+    shares = np.outer(w / w.sum(), u / u.sum()).ravel()
     chain = None
     if slow is not None:
         quick = int(np.argmax(kappa))
@@ -72,23 +74,25 @@ def _one_side(
     grid, tables = return_times(kappa, drift, variance, rates, band, reach, slow=chain)
     out = np.zeros(len(mean))
     for k in range(mean.shape[1]):
-        at = mean[:, k, None] + state.sd[:, k, None] * z
+        off = np.repeat(state.sd[:, k, None] * z, len(v), axis=1)
+        at = mean[:, k, None] + off
+        beside = level[:, k, None] + state.tilt[:, k, None] * off + state.level_sd[:, k, None] * np.tile(v, len(z))
         held = state.weights[:, k] > 0.0
         if np.isfinite(tables[:, k]).all():
-            near = _read(grid, tables[:, k], chain, level[:, k], np.clip(at, band, grid[-1]))
+            near = _read(grid, tables[:, k], chain, beside, np.clip(at, band, grid[-1]))
         else:
             near = np.where(at > band, math.inf, 0.0)
-        out[held] += (state.weights[:, k, None] * w * near).sum(axis=1)[held]
+        out[held] += (state.weights[:, k, None] * shares * near).sum(axis=1)[held]
     return out
 
 
 def _read(grid: Array, table: Array, chain: Slow | None, level: Array, at: Array) -> Array:
-    """A table (p, M) at points (n, nodes), between the two values of the slow level next to that of each row (n,)."""
+    """A table (p, M) at points and slow levels, both (n, nodes), between the two values of the level next to each."""
     if chain is None:
         return np.interp(at, grid, table[:, 0])
     levels = chain.levels
     below = np.clip(np.searchsorted(levels, level) - 1, 0, len(levels) - 2)
-    share = np.clip((level - levels[below]) / (levels[below + 1] - levels[below]), 0.0, 1.0)[:, None]
+    share = np.clip((level - levels[below]) / (levels[below + 1] - levels[below]), 0.0, 1.0)
     out = np.empty_like(at)
     for m in np.unique(below):
         rows = below == m
