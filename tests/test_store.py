@@ -90,3 +90,18 @@ def test_a_failed_save_leaves_nothing(fit, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         bm.save(fit, tmp_path / "x.fit")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fit_that_saw_masked_rows_sees_them_when_it_comes_back(fit, tmp_path):
+    data = fit.data.with_mask(np.arange(fit.data.n) % 7 == 0)
+    made = bm.fit(bm.OU(), data, mask=False)
+    path = bm.save(made, tmp_path / "x.fit")
+    assert bm.load(path).nobs == made.nobs
+
+    def old(members):
+        manifest = json.loads(members["manifest.json"])
+        del manifest["mask"]
+        members["manifest.json"] = json.dumps(manifest).encode()
+
+    rewritten(path, old)
+    assert bm.load(path).nobs == int(data.observed.sum())

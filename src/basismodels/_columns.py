@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from basismodels.errors import DataError, ModelError
 from basismodels.funding.covariates import COVARIATES
@@ -51,10 +52,15 @@ def payments_apart(model: Model, data: BasisSeries, designs: dict[str, Design], 
     )
 
 
+def seen(data: BasisSeries, mask: bool) -> NDArray[np.bool_]:
+    """True for the rows a model may see, (n,): an observed basis, and not masked where masks count."""
+    return data.observed if mask else np.isfinite(data.basis)
+
+
 def first_row(data: BasisSeries, designs: dict[str, Design], mask: bool) -> int:
     """First row with an observed basis from which every covariate is known."""
-    seen = data.observed if mask else np.isfinite(data.basis)
-    if not seen.any():
+    usable = seen(data, mask)
+    if not usable.any():
         raise DataError("no observation is left: every row is missing or masked", remedy="bm.check(data)")
     known = np.ones(data.n, dtype=bool)
     for made in designs.values():
@@ -75,7 +81,7 @@ def first_row(data: BasisSeries, designs: dict[str, Design], mask: bool) -> int:
             rows=[str(t) for t in rows[:4]],
             remedy="fill it first, e.g. frame[column] = frame[column].ffill()",
         )
-    usable = np.flatnonzero(seen & (np.arange(data.n) >= start))
-    if not len(usable):
+    left = np.flatnonzero(usable & (np.arange(data.n) >= start))
+    if not len(left):
         raise DataError("no observation is left once the covariates are known")
-    return int(usable[0])
+    return int(left[0])

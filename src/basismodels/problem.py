@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels._columns import designs_of, first_row, payments_apart
+from basismodels._columns import designs_of, first_row, payments_apart, seen
 from basismodels._numbering import level_is_drift, numbering
 from basismodels.engine import Engine, choose
 from basismodels.errors import DataError, ModelError
@@ -30,7 +30,8 @@ class Problem:
     """A model bound to data.
 
     layout: the arrays; spec: the free vector; engine: the likelihood; place (n_obs,):
-    internal row of each data row from `first` on; notes: what binding did to the data.
+    internal row of each data row from `first` on; mask: whether masked rows are left out; notes: what binding
+    did to the data.
     """
 
     model: Model
@@ -42,6 +43,7 @@ class Problem:
     first: int
     initial: str
     designs: dict[str, Design]
+    mask: bool = True
     notes: tuple[str, ...] = ()
 
     @property
@@ -50,10 +52,20 @@ class Problem:
         return self.data.time[self.first :]
 
     @property
+    def link(self) -> Link:
+        """Link of the speed."""
+        return "log" if self.layout.kappa_log else "identity"
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """True for the rows of the data that the model may see, (n,)."""
+        return seen(self.data, self.mask)
+
+    @property
     def nobs(self) -> int:
         """Number of observations whose density enters the likelihood."""
-        seen = int(np.isfinite(self.layout.y).sum())
-        return seen if self.layout.stationary else seen - 1
+        count = int(np.isfinite(self.layout.y).sum())
+        return count if self.layout.stationary else count - 1
 
     @property
     def span(self) -> float:
@@ -116,7 +128,7 @@ def bind(
     notes = (*grid.notes, *said)
     if first:
         notes = (f"the first {first} rows are left out: no basis or no covariate is known there yet", *notes)
-    return Problem(made, data, layout, spec, choose(layout), grid.place, first, initial, designs, notes)
+    return Problem(made, data, layout, spec, choose(layout), grid.place, first, initial, designs, mask, notes)
 
 
 def _funded(designs: dict[str, Design]) -> bool:
@@ -134,7 +146,7 @@ def continued(
     gaps = (new.time - new.time[0]) / np.timedelta64(1, "h")
     first = (new.time[0] - last) / np.timedelta64(1, "h")
     dt = np.diff(np.concatenate([[-first], np.asarray(gaps, dtype=float)]))
-    y = np.where(new.observed, new.basis, np.nan)
+    y = np.where(seen(new, problem.mask), new.basis, np.nan)
     grid = _split(y, dt, np.arange(len(y)), _longest(problem))
     count = len(grid.dt)
     rows = {name: np.ascontiguousarray(grid.rows(name, designs[name].values)) for name in designs}
@@ -157,8 +169,7 @@ def _longest(problem: Problem) -> float:
 
 def _grid(model: Model, data: BasisSeries, first: int, mask: bool) -> Grid:
     """Rows of the bound series; long steps of a switching model are split by missing rows."""
-    seen = data.observed if mask else np.isfinite(data.basis)
-    y = np.where(seen, data.basis, np.nan)[first:].astype(float)
+    y = np.where(seen(data, mask), data.basis, np.nan)[first:].astype(float)
     # from the stamps, not from hours since the first: equal steps of minutes must be equal numbers
     # without the zone: with it the stamps are objects, and their differences fifty times slower
     steps = np.diff(data.time[first:].tz_localize(None).to_numpy()) / np.timedelta64(1, "h")
@@ -206,7 +217,7 @@ def _layout(
         name: np.ascontiguousarray(known[name][chosen]) if name in known else np.ones((len(chosen), 1))
         for name in index
     }
-    seen = grid.y[np.isfinite(grid.y)]
+    known_y = grid.y[np.isfinite(grid.y)]
     layout = Layout(
         y=grid.y,
         row=row.ravel().astype(np.int64),
@@ -218,20 +229,20 @@ def _layout(
         kappa_log=link == "log",
         level_is_drift=level_is_drift(model, link),
         stationary=stationary,
-        centre=float(np.median(seen)),
-        spread=float(np.std(seen)),
+        centre=float(np.median(known_y)),
+        spread=float(np.std(known_y)),
     )
     return layout, spec
 
 
 def _enough(layout: Layout, spec: Spec) -> None:
-    seen = layout.y[np.isfinite(layout.y)]
-    if len(seen) < len(spec) + 2:
+    y = layout.y[np.isfinite(layout.y)]
+    if len(y) < len(spec) + 2:
         raise DataError(
-            f"{len(seen)} observations for {len(spec)} parameters ({', '.join(spec.names)})",
+            f"{len(y)} observations for {len(spec)} parameters ({', '.join(spec.names)})",
             remedy="use a longer span or a smaller model, e.g. bm.OU()",
         )
     if not layout.spread > 0:
-        raise DataError(f"the basis is constant at {seen[0]:g} bps: there is nothing to fit")
-    if not _LEAST_SPREAD < layout.spread < 1.0 / _LEAST_SPREAD or not np.isfinite(seen.max() - seen.min()):
+        raise DataError(f"the basis is constant at {y[0]:g} bps: there is nothing to fit")
+    if not _LEAST_SPREAD < layout.spread < 1.0 / _LEAST_SPREAD or not np.isfinite(y.max() - y.min()):
         raise DataError(f"the basis has a spread of {layout.spread:g} bps; that cannot be", remedy="check its unit")

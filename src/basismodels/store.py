@@ -39,7 +39,8 @@ def save(fit: Fit, path: str | Path) -> Path:
         "model": repr(fit.model),
         "initial": fit.problem.initial,
         "depth": fit.problem.layout.depth,
-        "kappa_link": "log" if fit.problem.layout.kappa_log else "identity",
+        "mask": fit.problem.mask,
+        "kappa_link": fit.problem.link,
         "names": fit.names,
         "llf": fit.llf,
         "seconds": fit.seconds,
@@ -64,7 +65,7 @@ def load(path: str | Path) -> Fit:
         raise StoreError(f"{path}: the data are not those the fit was made from")
     problem = bind(
         parse_model(manifest["model"]), data, initial=manifest["initial"], depth=manifest["depth"],
-        kappa_link=manifest.get("kappa_link"),
+        kappa_link=manifest.get("kappa_link"), mask=manifest.get("mask", True),
     )  # fmt: skip
     if problem.spec.names != manifest["names"]:
         raise StoreError(f"{path}: the model's parameters are named otherwise here", rows=problem.spec.names)

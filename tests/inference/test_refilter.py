@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import basismodels as bm
+from basismodels.inference.profile import kappa_interval
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +38,14 @@ def test_a_column_that_is_not_there(example):
     fit = bm.fit(bm.OU(theta="1 + z"), data)
     with pytest.raises(bm.ModelError, match="z"):
         bm.refilter(fit, bm.BasisSeries.from_basis(example.time, example.basis))
+
+
+def test_a_fit_that_saw_masked_rows_sees_them_again(example):
+    bare = example.cut(end="2024-01-20")
+    data = bare.with_mask(np.arange(bare.n) % 7 == 0)
+    fit, same = bm.fit(bm.OU() + bm.Noise(), data, mask=False), bm.fit(bm.OU() + bm.Noise(), bare)
+    assert bm.refilter(fit, data).llf == pytest.approx(fit.llf, rel=1e-12)
+    assert kappa_interval(fit) == pytest.approx(kappa_interval(same), rel=1e-6)
+    more = example.cut("2024-01-21", "2024-01-22")
+    added = bm.update(fit, more.with_mask(np.ones(more.n, dtype=bool))).log_density
+    np.testing.assert_allclose(added, bm.update(same, more).log_density)

@@ -79,6 +79,13 @@ class TestLeaveFutureOut:
         one = replace(fits["ou"], draws=np.tile(fits["ou"].x, (60, 1)), draws_kind="posterior", facts=facts)
         assert bm.leave_future_out(one, 0.95).kind == "posterior"
         expected = {"rng": 9, "draws": 20, "chains": 3, "tune": 250, "sampler": "pymc", "initial": "stationary"}
+        expected |= {"mask": True, "depth": 1}
         assert asked == [expected]
         with pytest.raises(bm.ModelError, match="refit="):
             bm.leave_future_out(replace(one, facts={**facts, "own_priors": True}), 0.95)
+
+    def test_what_a_fit_saw_is_what_its_refits_see(self, short):
+        data = short.with_mask(np.arange(short.n) % 7 == 0)
+        seen, bare = bm.fit(bm.OU(), data, mask=False), bm.fit(bm.OU(), short)
+        found, wanted = (bm.leave_future_out(fit, 0.9, rng=1) for fit in (seen, bare))
+        assert found.elpd == pytest.approx(wanted.elpd, abs=1e-9)

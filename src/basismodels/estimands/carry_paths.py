@@ -148,7 +148,7 @@ def _seen(fit: Fit, rule: Rule, now: pd.Timestamp) -> Array:
     """Basis of the rows of the running interval, oldest first."""
     begun = rule.settlements(now - pd.Timedelta(hours=rule.interval_hours), now)
     since = begun[-1] if len(begun) else now
-    rows = np.asarray(fit.data.time > since) & fit.data.observed
+    rows = np.asarray(fit.data.time > since) & fit.problem.seen
     return np.asarray(fit.data.basis[rows], dtype=float)
 
 

@@ -164,7 +164,10 @@ def _tail(ratio: float, df: int) -> float:
 
 def reached(model: Model, data: BasisSeries, near: Fit, slopes: dict[str, float]) -> Fit:
     """The maximum reached from another model's estimate, coefficient by coefficient, new slopes as given or zero."""
-    problem = bind(model, data, initial=near.problem.initial)
+    old = near.problem
+    problem = bind(
+        model, data, initial=old.initial, mask=old.mask, kappa_link=old.link, depth=old.layout.depth
+    )
     known = dict(zip(near.names, near.x, strict=True)) | slopes
     x = np.array([known.get(name, 0.0) for name in problem.spec.names])
     return refit_from(replace(near, problem=problem, x=x, cov=np.full((len(x), len(x)), np.nan), llf=-math.inf))

@@ -57,8 +57,10 @@ def closed_bootstrap(
 def _refit(fit: Fit, machine: Machine, rule: Rule, link: PremiumLink | None, rng: np.random.Generator) -> Array | None:
     """Free vector from one simulated series, or None where a column does not move on it."""
     grid = even_grid(fit.data)
-    made = _as_observed(series_of(machine, rule, grid, loop(machine, rule, grid, rng, link)), fit.data)
-    problem = bind(fit.model, made, initial=fit.problem.initial)
+    made = _as_observed(series_of(machine, rule, grid, loop(machine, rule, grid, rng, link)), fit)
+    problem = bind(
+        fit.model, made, initial=fit.problem.initial, kappa_link=fit.problem.link, depth=fit.problem.layout.depth
+    )
     if problem.spec.names != fit.names:
         return None
     box = bounds(problem, scales(problem))
@@ -67,7 +69,7 @@ def _refit(fit: Fit, machine: Machine, rule: Rule, link: PremiumLink | None, rng
     return ordered(problem, found.x)
 
 
-def _as_observed(made: BasisSeries, data: BasisSeries) -> BasisSeries:
-    """The simulated series, missing where the data are."""
-    seen = data.time[data.observed]
+def _as_observed(made: BasisSeries, fit: Fit) -> BasisSeries:
+    """The simulated series, masked where the fit sees no basis."""
+    seen = fit.data.time[fit.problem.seen]
     return made.with_mask(~made.time.isin(seen))

@@ -126,13 +126,7 @@ def _crossing_zero(fit: Fit) -> Fit:
     problem = fit.problem
     if problem.layout.regimes > 1 or "slow.kappa" in problem.layout.places or fit.model.formulas()["kappa"] != "1":
         return fit
-    bound = bind(fit.model, fit.data, initial="conditional", kappa_link="identity", mask=masked(fit))
+    bound = bind(fit.model, fit.data, initial="conditional", kappa_link="identity", mask=problem.mask)
     if not np.array_equal(bound.layout.y, problem.layout.y, equal_nan=True):
         bound = replace(bound, layout=bound.layout._replace(y=problem.layout.y))
     return refit_from(replace(fit, problem=bound, x=bound.spec.to_free(np.asarray(fit.params))))
-
-
-def masked(fit: Fit) -> bool:
-    """Whether the fit left masked rows out."""
-    seen = np.isfinite(fit.problem.layout.y).sum()
-    return bool(seen == fit.data.observed[fit.problem.first :].sum())

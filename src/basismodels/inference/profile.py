@@ -105,7 +105,10 @@ def kappa_interval(fit: Fit, level: float = 0.95) -> tuple[float, float]:
     z = quantile(level)
     if is_plain_ou(fit.problem):
         return _plain_ou(fit, z)
-    bound = bind(fit.model, fit.data, initial="conditional", kappa_link="identity")
+    old = fit.problem
+    bound = bind(
+        fit.model, fit.data, initial="conditional", mask=old.mask, kappa_link="identity", depth=old.layout.depth
+    )
     free = replace(fit, problem=bound, x=bound.spec.to_free(np.asarray(fit.params, dtype=float)))
     again = refit_from(free)
     return profile_interval(again, "kappa", level)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from basismodels.errors import ModelError
-from basismodels.params import Link
 from basismodels.problem import bind
 from basismodels.results import Fit
 from basismodels.series import BasisSeries
@@ -18,8 +17,9 @@ def refilter(fit: Fit, data: BasisSeries) -> Fit:
     likelihood is that of `data`. Errors: DataError, ModelError where the data lack a column.
     """
     old = fit.problem
-    link: Link = "log" if old.layout.kappa_log else "identity"
-    problem = bind(fit.model, data, initial=old.initial, kappa_link=link, depth=old.layout.depth)
+    problem = bind(
+        fit.model, data, initial=old.initial, mask=old.mask, kappa_link=old.link, depth=old.layout.depth
+    )
     if problem.spec.names != fit.names:
         raise ModelError("the model has other parameters on these data", rows=problem.spec.names)
     return replace(fit, problem=problem, llf=problem.engine.loglik(problem.layout, fit.x))

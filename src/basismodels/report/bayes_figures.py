@@ -39,7 +39,7 @@ def prior_predictive(fit: Fit, ax: Axes | None = None, *, draws: int = _PATHS, r
     for low, high, alpha in ((5, 95, 0.25), (25, 75, 0.4)):
         lower, upper = np.nanpercentile(paths, [low, high], axis=0)
         ax.fill_between(time, lower, upper, color=canvas.CALM, alpha=alpha, linewidth=0)
-    seen = np.where(fit.data.observed, fit.data.basis, np.nan)[problem.first :]
+    seen = np.where(problem.seen, fit.data.basis, np.nan)[problem.first :]
     ax.plot(*thin(time, seen), color=canvas.LINE, linewidth=0.7)
     reach = np.concatenate([np.nanpercentile(paths, [5, 95]), seen])
     span = 1.1 * float(np.nanmax(np.abs(reach - problem.layout.centre)))

@@ -44,7 +44,7 @@ def basis(
     """
     ax = canvas.new_axes(ax)
     time, rows = fit.problem.time, slice(fit.problem.first, None)
-    seen = np.where(fit.data.observed[rows], fit.data.basis[rows], np.nan)
+    seen = np.where(fit.problem.seen[rows], fit.data.basis[rows], np.nan)
     said = _shade_regimes(fit, ax, failing)
     if band is not None:
         ax.axhspan(target - band, target + band, color=canvas.CALM, alpha=0.25, linewidth=0)

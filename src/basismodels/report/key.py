@@ -19,7 +19,7 @@ Limits = tuple[float, float, float]
 
 def last_row(fit: Fit) -> int:
     """Position of the last observed row among the fit's rows."""
-    return int(np.flatnonzero(fit.data.observed[fit.problem.first :])[-1])
+    return int(np.flatnonzero(fit.problem.seen[fit.problem.first :])[-1])
 
 
 def no_return_now(a: Analysis) -> Limits:

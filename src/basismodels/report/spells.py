@@ -28,7 +28,7 @@ class Spell:
 
 def spells(fit: Fit, flags: NDArray[np.bool_]) -> tuple[Spell, ...]:
     """Stretches where `flags` (n,) hold on the fit's rows; missing and masked rows neither break nor make one."""
-    seen = fit.data.observed[fit.problem.first :]
+    seen = fit.problem.seen[fit.problem.first :]
     time, basis = fit.problem.time[seen], fit.data.basis[fit.problem.first :][seen]
     return tuple(_spell(time, basis, a, b) for a, b in runs(np.asarray(flags)[seen]))
 
@@ -51,4 +51,4 @@ def excursions(fit: Fit, band: float, target: float = 0.0) -> tuple[Spell, ...]:
 
 def share_of(fit: Fit, found: tuple[Spell, ...]) -> float:
     """Share of the observed rows that lie in the spells."""
-    return sum(s.rows for s in found) / max(int(fit.data.observed[fit.problem.first :].sum()), 1)
+    return sum(s.rows for s in found) / max(int(fit.problem.seen[fit.problem.first :].sum()), 1)

@@ -89,8 +89,13 @@ def _default(fit: Fit) -> Refit:
     if fit.draws_kind == "posterior":
         return _sampled(fit)
 
+    old = fit.problem
+
     def again(data: BasisSeries) -> Fit:
-        return fit_problem(bind(fit.model, data, initial=fit.problem.initial), starts=4)
+        bound = bind(
+            fit.model, data, initial=old.initial, mask=old.mask, kappa_link=old.link, depth=old.layout.depth
+        )
+        return fit_problem(bound, starts=4)
 
     return again
 
@@ -109,7 +114,7 @@ def _sampled(fit: Fit) -> Refit:
         return sample(
             fit.model, data, rng=fit.facts.get("seed", 0), draws=max(size // chains, 1), chains=chains,
             tune=int(fit.facts.get("tune", 1000)), sampler=str(fit.facts.get("sampler", "nutpie")),
-            initial=fit.problem.initial,
+            initial=fit.problem.initial, mask=fit.problem.mask, depth=fit.problem.layout.depth,
         )  # fmt: skip
 
     return again

@@ -52,7 +52,7 @@ def residuals(fit: Fit, lags: int = 24) -> Residuals:
     """
     from scipy.stats import norm
 
-    y = np.where(fit.data.observed, fit.data.basis, np.nan)[fit.problem.first :][1:]
+    y = np.where(fit.problem.seen, fit.data.basis, np.nan)[fit.problem.first :][1:]
     pit = np.clip(one_step(fit).cdf(y), _EDGE, 1.0 - _EDGE)
     frame = pd.DataFrame({"pit": pit, "quantile": norm.ppf(pit)}, index=fit.problem.time[1:]).dropna()
     if len(frame) < max(_LEAST, 2 * lags):
