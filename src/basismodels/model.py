@@ -232,3 +232,24 @@ def design_again(made: Design, frame: pd.DataFrame) -> NDArray[np.float64]:
     matrix = made.spec.get_model_matrix(frame, na_action="ignore", output="pandas")  # type: ignore[attr-defined]
     values = np.asarray(matrix, dtype=float)
     return values if made.kept is None else values[:, made.kept]
+
+
+def designs_again(designs: dict[str, Design], frame: pd.DataFrame) -> dict[str, Design]:
+    """The same columns of every formula over another frame, centred and scaled as before; ModelError where one lacks.
+
+    What a transform learnt of the first data (a mean, a scale, knots) holds, for the coefficients rest on it.
+    """
+    from formulaic.errors import FormulaicError
+
+    again = {}
+    for name, made in designs.items():
+        formula = str(getattr(made.spec, "formula", "1"))
+        _require_columns(name, formula, made.spec, frame)
+        first = _first_known(formula, frame)
+        values = np.full((len(frame), len(made.columns)), np.nan)
+        try:
+            values[first:] = design_again(made, frame.iloc[first:])
+        except (FormulaicError, ValueError) as error:
+            raise ModelError(f"the formula {name}={formula!r} does not work on these data: {error}") from error
+        again[name] = replace(made, values=values)
+    return again

@@ -15,7 +15,7 @@ from basismodels.errors import DataError, ModelError
 from basismodels.funding.covariates import COVARIATES
 from basismodels.funding.guess import completed, used, without_constant
 from basismodels.likelihood.assemble import Layout
-from basismodels.model import Component, Design, Model, as_model
+from basismodels.model import Component, Design, Model, as_model, designs_again
 from basismodels.params import JUMP, Link, Spec
 from basismodels.series import BasisSeries
 
@@ -101,12 +101,14 @@ def bind(
     mask: bool = True,
     kappa_link: Link | None = None,
     depth: int = 1,
+    like: Problem | None = None,
 ) -> Problem:
     """Bind a model to data.
 
     `initial`: "stationary" or "conditional"; `mask`: leave masked rows out;
     `kappa_link`: "log" (default for one regime) or "identity" (default for several);
-    `depth`: over how many of the last regimes moments are kept where they are matched.
+    `depth`: over how many of the last regimes moments are kept where they are matched;
+    `like`: the same model bound to other data, whose coefficients are to hold here.
     Errors: DataError for too few observations, ModelError for an absent column.
     """
     made = as_model(model)
@@ -116,7 +118,8 @@ def bind(
         raise ModelError(f"depth must be a whole number from 1 to {_DEEPEST}, got {depth!r}")
     link: Link = kappa_link or ("log" if made.regimes == 1 else "identity")
     data, said = completed(data, (*made.written().values(), made.transition))
-    designs = designs_of(made, data.frame())
+    frame = data.frame()
+    designs = designs_of(made, frame) if like is None else designs_again(like.designs, frame)
     first = first_row(data, designs, mask)
     designs, still = without_constant(designs, first)
     still = (*still, *payments_apart(made, data, designs, first))

@@ -49,3 +49,12 @@ def test_a_fit_that_saw_masked_rows_sees_them_again(example):
     more = example.cut("2024-01-21", "2024-01-22")
     added = bm.update(fit, more.with_mask(np.ones(more.n, dtype=bool))).log_density
     np.testing.assert_allclose(added, bm.update(same, more).log_density)
+
+
+def test_a_centred_column_keeps_the_centre_of_the_fit(example):
+    z = pd.DataFrame({"z": 5.0 + np.sin(np.arange(example.n) / 50.0)}, index=example.time)
+    data = bm.BasisSeries.from_basis(example.time, example.basis, covariates=z)
+    before, after = data.cut(end="2024-01-10"), data.cut("2024-01-11", "2024-01-14")
+    plain = bm.refilter(bm.fit(bm.OU(theta="1 + z"), before), after)
+    for formula in ("1 + center(z)", "1 + scale(z)"):
+        assert bm.refilter(bm.fit(bm.OU(theta=formula), before), after).llf == pytest.approx(plain.llf, abs=1e-3)

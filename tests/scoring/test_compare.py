@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 import basismodels as bm
@@ -28,8 +31,6 @@ def test_particles_replace_the_approximate_likelihood_and_leave_the_exact(fits):
 
 class TestLeaveFutureOut:
     def test_with_tight_draws_it_is_the_filters_score(self, fits):
-        from dataclasses import replace
-
         fit = fits["ou"]
 
         def again(data):
@@ -64,8 +65,6 @@ class TestLeaveFutureOut:
             bm.leave_future_out(fits["ou"], 1.0)
 
     def test_a_posterior_is_sampled_again_as_it_was_unless_its_priors_were_its_owners(self, fits, monkeypatch):
-        from dataclasses import replace
-
         from basismodels.inference import posterior
 
         asked = []
@@ -89,3 +88,16 @@ class TestLeaveFutureOut:
         seen, bare = bm.fit(bm.OU(), data, mask=False), bm.fit(bm.OU(), short)
         found, wanted = (bm.leave_future_out(fit, 0.9, rng=1) for fit in (seen, bare))
         assert found.elpd == pytest.approx(wanted.elpd, abs=1e-9)
+
+    def test_a_centred_column_keeps_the_centre_of_the_fit(self, short):
+        z = pd.DataFrame({"z": 5.0 + np.sin(np.arange(short.n) / 50.0)}, index=short.time)
+        data = bm.BasisSeries.from_basis(short.time, short.basis, covariates=z)
+
+        def elpd(theta):
+            def again(part):
+                fit = bm.fit(bm.OU(theta=theta), part)
+                return replace(fit, draws=np.tile(fit.x, (25, 1)), draws_kind="tight")
+
+            return bm.leave_future_out(bm.fit(bm.OU(theta=theta), data), 0.9, refit=again).elpd
+
+        assert elpd("1 + center(z)") == pytest.approx(elpd("1 + z"), abs=1e-3)

@@ -59,7 +59,8 @@ def _refit(fit: Fit, machine: Machine, rule: Rule, link: PremiumLink | None, rng
     grid = even_grid(fit.data)
     made = _as_observed(series_of(machine, rule, grid, loop(machine, rule, grid, rng, link)), fit)
     problem = bind(
-        fit.model, made, initial=fit.problem.initial, kappa_link=fit.problem.link, depth=fit.problem.layout.depth
+        fit.model, made, initial=fit.problem.initial, kappa_link=fit.problem.link, depth=fit.problem.layout.depth,
+        like=fit.problem,
     )
     if problem.spec.names != fit.names:
         return None

@@ -18,7 +18,8 @@ def refilter(fit: Fit, data: BasisSeries) -> Fit:
     """
     old = fit.problem
     problem = bind(
-        fit.model, data, initial=old.initial, mask=old.mask, kappa_link=old.link, depth=old.layout.depth
+        fit.model, data, initial=old.initial, mask=old.mask, kappa_link=old.link, depth=old.layout.depth,
+        like=old,
     )
     if problem.spec.names != fit.names:
         raise ModelError("the model has other parameters on these data", rows=problem.spec.names)

@@ -125,8 +125,9 @@ def _stretch(
 ) -> tuple[list[tuple[float, float, bool]], str]:
     """Scores from row `at` until the weights fail, at least one; and the kind of draws."""
     points = draws_of(fitted, draws, rng)
-    density = np.array([_density(whole, x) for x in points])[:, at:]
-    missing = np.isnan(whole.layout.y[whole.place])[at:]
+    bound = _bound_like(fitted.problem, whole.data)
+    density = np.array([_density(bound, x) for x in points])[:, at:]
+    missing = np.isnan(bound.layout.y[bound.place])[at:]
     density = np.where(missing, 0.0, np.clip(np.nan_to_num(density, nan=-_HUGE), -_HUGE, _HUGE))
     rows = []
     total = np.zeros(len(points))
@@ -137,6 +138,13 @@ def _stretch(
         rows.append((np.nan if missing[i] else _logsumexp(weights + row), khat, i == 0))
         total = total + row
     return rows, fitted.draws_kind or "normal"
+
+
+def _bound_like(old: Problem, data: BasisSeries) -> Problem:
+    """All rows under the formulas as the fit to some of them took them: their means and scales hold."""
+    return bind(
+        old.model, data, initial=old.initial, mask=old.mask, kappa_link=old.link, depth=old.layout.depth, like=old
+    )
 
 
 def _density(problem: Problem, x: Array) -> Array:
