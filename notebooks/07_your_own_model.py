@@ -49,7 +49,7 @@ returns = np.log(table["spot"]).diff()
 volatility = returns.rolling(24, min_periods=12).std()
 extra = pd.DataFrame({"log_vol": np.log(volatility).sub(np.log(volatility).median())})
 data = bm.BasisSeries.from_prices(table["spot"], table["perp"], covariates=extra)
-data = data.with_quality(bm.check(data))
+data = data.with_quality(bm.check(data)).cut(start=extra["log_vol"].first_valid_index())
 
 # %% [markdown]
 # ## Nested models, side by side

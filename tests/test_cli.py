@@ -41,6 +41,12 @@ def test_plain_json_has_no_bare_infinities():
     }
 
 
+def test_compare_fits_every_model_to_the_rows_that_all_know(tmp_path):
+    code, rows = run_json(tmp_path, "compare", "--models", "ou,OU(theta='1 + funding_last')", "--end", "2024-01-31")
+    assert code == OK
+    assert {row["model"] for row in rows} == {"ou", "OU(theta='1 + funding_last')"}
+
+
 def test_compare_writes_one_row_a_model(tmp_path, capsys):
     code, rows = run_json(tmp_path, "compare", "--models", "ou,OU() + Noise()", "--end", "2024-01-31")
     assert code == OK

@@ -109,6 +109,7 @@ def _compare(args: argparse.Namespace) -> int:
     for name in names:
         parse_model(name)
     data = load_data(args)
+    data = _known_to_all(names, data)
     fits = {name: fit_model(name, data, args) for name in names}
     frame = compare(fits, level=args.level)
     if args.json:
@@ -121,6 +122,18 @@ def _compare(args: argparse.Namespace) -> int:
         _simulated(data) + shown.to_string(float_format=lambda v: f"{v:.4f}" if abs(v) < 10 else f"{v:.1f}")
     )
     return OK if bool(frame["ok"].all()) else DOUBTFUL
+
+
+def _known_to_all(names: list[str], data: BasisSeries) -> BasisSeries:
+    """The data from the row on where every model knows its covariates, so that all are fitted to the same rows."""
+    from basismodels.presets import parse_model
+    from basismodels.problem import bind
+
+    problems = [bind(parse_model(name), data) for name in names]
+    late = max(problems, key=lambda problem: problem.first)
+    if all(problem.first == late.first for problem in problems):
+        return data
+    return late.data.cut(start=late.time[0])
 
 
 def _check(args: argparse.Namespace) -> int:

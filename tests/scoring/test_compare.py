@@ -29,6 +29,21 @@ def test_particles_replace_the_approximate_likelihood_and_leave_the_exact(fits):
     assert row["aic"] == pytest.approx(2 * row["parameters"] - 2 * row["llf_particles"])
 
 
+def test_fits_that_see_other_rows_are_refused_with_the_call_that_mends_it(short):
+    z = pd.DataFrame({"z": np.where(np.arange(short.n) < 300, np.nan, np.arange(short.n) % 5)}, index=short.time)
+    data = bm.BasisSeries.from_basis(short.time, short.basis, covariates=z)
+    plain, moved = bm.fit(bm.OU(), data), bm.fit(bm.OU(theta="1 + z"), data)
+    with pytest.raises(bm.ModelError, match=r"same observations.*plain: 1,1.*moved: [78].*cut\(start=") as error:
+        bm.compare({"plain": plain, "moved": moved})
+    fits = {"plain": plain, "moved": moved}
+    mended = eval(error.value.remedy.split(" = ")[1].split(", and")[0], {"fits": fits})
+    frame = bm.compare({"plain": bm.fit(bm.OU(), mended), "moved": bm.fit(bm.OU(theta="1 + z"), mended)})
+    assert frame.loc["moved", "llf"] == pytest.approx(moved.llf)
+    masked = short.with_mask(np.arange(short.n) % 7 == 0)
+    with pytest.raises(bm.ModelError, match="mask="):
+        bm.compare({"a": bm.fit(bm.OU(), masked), "b": bm.fit(bm.OU(), masked, mask=False)})
+
+
 class TestLeaveFutureOut:
     def test_with_tight_draws_it_is_the_filters_score(self, fits):
         fit = fits["ou"]

@@ -60,6 +60,31 @@ def _same_data(fits: Mapping[str, Fit]) -> None:
             rows=[f"{name}: {value[:8]}" for name, value in prints.items()],
             remedy="fit every model to one series, e.g. data.cut(start, end) first",
         )
+    _same_rows(fits)
+
+
+def _same_rows(fits: Mapping[str, Fit]) -> None:
+    """ModelError unless all see the same rows; the first of them may be conditioned on by some."""
+    late = max(fits, key=lambda name: fits[name].problem.first)
+    rows = {name: _rows(fit) for name, fit in fits.items()}
+    odd = next((name for name in fits if not rows[name].equals(rows[late])), None)
+    if odd is None:
+        return
+    start = fits[late].problem.time[0].tz_localize(None)
+    alike = fits[odd].problem.mask == fits[late].problem.mask
+    raise ModelError(
+        "the fits are not to the same observations, so their likelihoods cannot be compared",
+        rows=[f"{name}: {len(rows[name]):,} rows from {rows[name][0]:%Y-%m-%d %H:%M}" for name in (odd, late)],
+        remedy=f'data = fits[{late!r}].data.cut(start="{start}"), and fit every model to it'
+        if alike
+        else "fit every model with the same mask=",
+    )
+
+
+def _rows(fit: Fit) -> pd.DatetimeIndex:
+    """Stamps of the rows whose basis a fit sees."""
+    problem = fit.problem
+    return problem.time[np.isfinite(problem.layout.y[problem.place])]
 
 
 def _particles(fit: Fit, count: int, rng: np.random.Generator | int | None) -> ParticleLoglik | None:
