@@ -40,6 +40,12 @@ def settlements(funding: Any, time: Any = None) -> pd.DataFrame:
     )
 
 
+def without_intervals(funding: Any) -> bool:
+    """Whether no interval comes with the rates, so that all of them are inferred."""
+    given = _columns(funding, None)[1]
+    return given is None or not given.notna().any()
+
+
 def _columns(funding: Any, time: Any) -> tuple[pd.Series[float], pd.Series[float] | None]:
     if not hasattr(funding, "columns"):
         return as_column(funding, time, "funding"), None

@@ -22,11 +22,7 @@ def watch(args: argparse.Namespace, fit: Fit, plain: Callable[[Any], Any]) -> No
     if not args.poll > 0:
         raise ModelError(f"poll must be a positive number of seconds, got {args.poll!r}")
     live = Live.of(fit, args.horizon, args.band)
-    settled = fit.data.settlements
-    hours = None if settled is None else float(settled["interval_hours"].iloc[-1])
-    tail = Tail(
-        args.path, perp=args.perp, reference=args.reference, funding=args.funding, interval_hours=hours
-    )
+    tail = Tail(args.path, perp=args.perp, reference=args.reference, funding=args.funding)
     if sys.stderr.isatty():
         print(f"{fit!r}; a line for each row after {fit.data.time[-1]:%Y-%m-%d %H:%M} UTC", file=sys.stderr)
     with _told_to_end() as ended:

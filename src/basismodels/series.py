@@ -15,6 +15,7 @@ from basismodels._assemble import (
     Fact,
     basis_of,
     beside,
+    iso,
     odd_units,
     prices_of,
     span,
@@ -29,6 +30,10 @@ from basismodels._rules import check_basis
 from basismodels.errors import DataError
 
 __all__ = ["BasisSeries", "Checked", "Fact", "Finding", "build"]
+
+
+# stamp of the first settlement from which the intervals were inferred; absent where they were given
+INFERRED = "intervals_inferred_from"
 
 
 class Checked(Protocol):
@@ -201,6 +206,8 @@ def build(
         check_basis(values)
     index = pd.DatetimeIndex(values.index)
     settled = None if funding is None else _settlements.settlements(funding)
+    if settled is not None and _settlements.without_intervals(funding):
+        facts = {**facts, INFERRED: iso(settled.index[0])}
     settled, late = usable(settled, index)
     return BasisSeries(
         time=index,

@@ -10,6 +10,7 @@ import pytest
 
 import basismodels as bm
 from basismodels.problem import bind
+from basismodels.series import build
 
 MODELS = {
     "ou": bm.OU(),
@@ -75,3 +76,42 @@ def test_a_centred_covariate_keeps_the_centre_of_the_fit(data):
     assert centred.llf == pytest.approx(plain.llf, abs=1e-4)
     a, b = (bm.update(fit, new).log_density.to_numpy() for fit in (plain, centred))
     np.testing.assert_allclose(a, b, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def eight_then_four():
+    """Basis and rates at their stamps; the interval goes from 8 h to 4 h in the last week of a month."""
+    time = pd.date_range("2024-01-01 01:00", periods=30 * 24, freq="h", tz="UTC")
+    rng = np.random.default_rng(3)
+    stamps = time[(time.hour % 8 == 0) | ((time.hour % 4 == 0) & (time >= "2024-01-24 04:00"))]
+    rates = pd.Series(1e-4 * (1.0 + rng.standard_normal(len(stamps))), index=stamps)
+    return pd.Series(3.0 * rng.standard_normal(len(time)), index=time), rates
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+@pytest.mark.parametrize("formula", ["1 + funding", "1 + funding + hours_to_settlement"])
+def test_a_change_of_the_funding_interval_is_followed(eight_then_four, rows, formula):
+    basis, rates = eight_then_four
+    whole = bm.BasisSeries.from_basis(basis.index, basis, funding=rates)
+    if "hours" in formula:
+        whole = bm.funding.attach(whole, bm.funding.rule("binance", "BTCUSDT"))
+    fit = bm.fit(bm.OU(theta=formula), whole.cut(end="2024-01-23"), starts=1)
+    again = replace(fit, problem=bind(fit.model, whole)).log_density
+    now, said = fit, []
+    for at in range(23 * 24 - 1, 25 * 24 + 11, rows):
+        part = basis.iloc[at : at + rows]
+        new = rates[rates.index.isin(part.index)]
+        now = bm.update(now, build(facts={}, basis=part, funding=new if len(new) else None, part=True))
+        said.append(now.log_density)
+    joint = pd.concat(said)
+    np.testing.assert_allclose(joint, again[joint.index], atol=1e-10)
+
+
+def test_an_interval_that_is_given_stays(eight_then_four):
+    basis, rates = eight_then_four
+    whole = bm.BasisSeries.from_basis(basis.index, basis, funding=rates)
+    fit = bm.fit(bm.OU(theta="1 + funding"), whole.cut(end="2024-01-23"), starts=1)
+    part = basis["2024-01-24 00:00":"2024-01-24 04:00"]
+    given = pd.DataFrame({"rate": rates[part.index[[4]]], "interval_hours": 2.0})
+    added = bm.update(fit, bm.BasisSeries.from_basis(part.index, part, funding=given))
+    assert added.recent.settlements["interval_hours"].iloc[-1] == 2.0

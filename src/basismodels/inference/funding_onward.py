@@ -8,13 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from basismodels._settlements import intervals
 from basismodels.funding.covariates import COVARIATES, attach, rule_of
 from basismodels.model import Model
 from basismodels.results import Fit
-from basismodels.series import BasisSeries
+from basismodels.series import INFERRED, BasisSeries
 
 _INTERVALS = 4
 _ROWS = 8
+_SETTLED = 6
 
 
 def named(model: Model) -> set[str]:
@@ -32,11 +34,28 @@ def recent(data: BasisSeries) -> BasisSeries:
         hours = max(hours, float(settled["interval_hours"].iloc[-1]))
     begin = min(data.time[-1] - pd.Timedelta(hours=_INTERVALS * hours), data.time[-min(_ROWS, data.n)])
     at = int(data.time.searchsorted(begin))
+    kept = 0 if settled is None else max(min(int(settled.index.searchsorted(begin)) - 1, len(settled) - _SETTLED), 0)
     return replace(
         data, time=data.time[at:], basis=data.basis[at:], covariates=data.covariates.iloc[at:], mask=data.mask[at:],
-        settlements=None if settled is None else settled.iloc[max(int(settled.index.searchsorted(begin)) - 1, 0) :],
+        settlements=None if settled is None else settled.iloc[kept:],
         findings=(),
     )  # fmt: skip
+
+
+def resettled(before: BasisSeries, new: BasisSeries) -> BasisSeries:
+    """The new rows, the intervals of their settlements inferred from the stamps before and among them.
+
+    They stay as they are where they were given, or inferred from a longer series of which these rows are a part.
+    """
+    known, added, since = before.settlements, new.settlements, new.provenance.get(INFERRED)
+    if known is None or added is None or since is None or pd.Timestamp(str(since)) <= known.index[0]:
+        return new
+    stamps = pd.DatetimeIndex(known.index.union(added.index))
+    hours = pd.Series(intervals(stamps), index=stamps)
+    hours[known.index] = known["interval_hours"]
+    hours = hours[added.index]
+    made = added.assign(interval_hours=hours, bps_8h=8e4 * added["rate"] / hours)
+    return replace(new, settlements=made)
 
 
 def joined(before: BasisSeries, new: BasisSeries) -> BasisSeries:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import DataError
-from basismodels.inference.funding_onward import joined, named, recent, with_funding
+from basismodels.inference.funding_onward import joined, named, recent, resettled, with_funding
 from basismodels.likelihood import assemble, kim
 from basismodels.likelihood.assemble import Layout
 from basismodels.likelihood.kim import Filtered, Start
@@ -59,7 +59,8 @@ def update(before: Fit | Online, new_data: BasisSeries) -> Online:
     """Continue the filter of a fit over rows that follow its last one.
 
     Parameters stay as fitted; the result equals filtering everything again, and costs
-    O(K^2) an observation. Hand the result back to go on. Errors: DataError where the new
+    O(K^2) an observation. Hand the result back to go on. Funding intervals that are not given follow
+    from the settlements known so far and the new ones. Errors: DataError where the new
     rows do not follow the last one or lack a covariate.
     """
     now = before if isinstance(before, Online) else at_end(before)
@@ -93,6 +94,7 @@ def extend(now: Online, new_data: BasisSeries) -> Extension:
 
     Columns of funding that they lack are made under the rule of the fit.
     """
+    new_data = resettled(now.recent, new_data)
     frame = _carried(now.last, with_funding(now.fit, now.recent, new_data).frame())
     problem = now.fit.problem
     designs = {name: _again(made, frame) for name, made in problem.designs.items()}

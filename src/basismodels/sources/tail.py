@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from basismodels._coerce import as_frame
@@ -20,10 +19,7 @@ _LONGEST = 1 << 20
 
 
 class Tail:
-    """Follows a CSV file: each call of `blocks` reads the whole lines appended since the last, a block at a time.
-
-    `interval_hours`: funding interval of a rate that comes without one.
-    """
+    """Follows a CSV file: each call of `blocks` reads the whole lines appended since the last, a block at a time."""
 
     def __init__(
         self,
@@ -32,10 +28,9 @@ class Tail:
         perp: str = "perp",
         reference: str | None = None,
         funding: str = SETTLED,
-        interval_hours: float | None = None,
     ) -> None:
         self.path, self.perp, self.reference = Path(path), perp, reference
-        self.funding, self.interval_hours = funding, interval_hours
+        self.funding = funding
         with self._open() as file:
             self.header = file.readline(_LONGEST)
             self.offset = file.tell()
@@ -99,14 +94,10 @@ class Tail:
             return DataError(f"a row of {self.path.name} cannot be read: {' '.join(str(error).split())[:120]}")
 
     def _funding(self, raw: pd.DataFrame) -> pd.DataFrame:
-        """Without the funding columns where no rate is in the block; with an interval where rates have none."""
-        if "funding_rate" not in raw:
+        """Without the funding columns where no rate is in the block."""
+        if "funding_rate" not in raw or raw["funding_rate"].notna().any():
             return raw
-        if not raw["funding_rate"].notna().any():
-            return raw.drop(columns=["funding_rate", "interval_hours"], errors="ignore")
-        if "interval_hours" not in raw and self.interval_hours is not None:
-            raw["interval_hours"] = np.where(raw["funding_rate"].notna(), self.interval_hours, np.nan)
-        return raw
+        return raw.drop(columns=["funding_rate", "interval_hours"], errors="ignore")
 
 
 def after(data: BasisSeries, stamp: pd.Timestamp) -> BasisSeries | None:
