@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import basismodels as bm
+from basismodels.scoring.sampling import thinned
 
 
 def hours(n: int) -> pd.DatetimeIndex:
@@ -82,6 +83,21 @@ class TestSamplingCheck:
         assert wrong.loc["8h", "value"] > 2.5 * wrong.loc["1h", "value"]
         truth = np.log(2) / 0.05
         assert ((right["lower"] < truth) & (truth < right["upper"])).all()
+
+    def test_closes_off_the_hour_are_taken_as_they_stand(self, short):
+        late = bm.BasisSeries.from_basis(short.time + pd.Timedelta("30min"), short.basis)
+        found = bm.sampling_check("ou", late, every=("1h", "4h"), starts=1).query("component == 'total'")
+        assert found["nobs"].to_list() == [late.n - 1, late.n // 4]
+        for every in ("1h", "4h"):
+            kept = thinned(late, every)
+            assert ((kept.time.ceil(every) - kept.time) == pd.Timedelta("30min")).all()
+
+    def test_a_grid_stamp_without_a_row_takes_the_price_before_it(self, short):
+        gone = short.time[[4 * 8 - 1, *range(4 * 16, 4 * 16 + 4)]]
+        data = bm.BasisSeries.from_basis(short.time.drop(gone), short.basis[~short.time.isin(gone)])
+        whole, kept = thinned(short, "4h"), thinned(data, "4h")
+        assert gone[0] - pd.Timedelta("1h") in kept.time
+        assert len(kept.time) == len(whole.time) - 1
 
     def test_spacings_finer_than_the_data_are_left_out(self, short):
         found = bm.sampling_check("ou", short, every=("5min", "2h"))

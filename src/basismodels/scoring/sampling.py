@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from basismodels.errors import BasismodelsError, ModelError
 from basismodels.estimands.convergence import half_life
@@ -26,9 +27,10 @@ def sampling_check(
 ) -> pd.DataFrame:
     """Half-lives of one model fitted to the same series at several spacings, a row a spacing and component.
 
-    `every`: spacings as pandas writes them; the last price at or before each stamp on that grid is taken, not a
-    mean, which would bias the speed. Columns hours (the spacing), nobs, component, regime, value, lower,
-    upper (h, Wald), ok. Spacings finer than the data's are left out. Errors: ModelError where none is left.
+    `every`: spacings as pandas writes them; the last price at or before each stamp on that grid is taken, if it
+    is no older than one spacing, not a mean, which would bias the speed. Columns hours (the spacing), nobs,
+    component, regime, value, lower, upper (h, Wald), ok. Spacings finer than the data's are left out. Errors:
+    ModelError where none is left.
     """
     made = parse_model(model) if isinstance(model, str) else as_model(model)
     finest = float(np.median(np.diff(data.hours)))
@@ -40,11 +42,21 @@ def sampling_check(
 
 
 def thinned(data: BasisSeries, every: str) -> BasisSeries:
-    """The rows whose stamps are whole multiples of `every` since midnight UTC."""
-    keep = np.asarray(data.time == data.time.floor(every))
-    beside = data.covariates.loc[keep] if len(data.covariates.columns) else None
+    """The last price at or before each whole multiple of `every` since midnight UTC, at its own stamp.
+
+    A multiple without a price since the one before has none.
+    """
+    keep = _last_before(data, every)
+    beside = data.covariates.iloc[keep] if len(data.covariates.columns) else None
     made = BasisSeries.from_basis(data.time[keep], data.basis[keep], covariates=beside)
     return made.with_mask(data.mask[keep]).with_provenance(**dict(data.provenance))
+
+
+def _last_before(data: BasisSeries, every: str) -> NDArray[np.int64]:
+    """Position of the last row of each step of the grid that has ended, an observed one where there is any."""
+    rows = pd.DataFrame({"end": data.time.ceil(every), "seen": data.observed, "row": np.arange(data.n)})
+    rows = rows[rows["end"] <= data.time[-1]].sort_values(["end", "seen", "row"])
+    return rows.groupby("end")["row"].last().to_numpy(dtype=np.int64)
 
 
 def _rows(
