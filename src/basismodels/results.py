@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels._limits import draw_limits
 from basismodels.errors import ModelError
 from basismodels.likelihood import assemble
 from basismodels.likelihood.kim import Filtered
@@ -210,11 +211,11 @@ class Fit:
         return "\n".join(lines)
 
     def _shown_interval(self) -> tuple[pd.DataFrame, str]:
-        """Limits for the summary and what made them: quantiles of posterior draws, else Wald's."""
+        """Limits for the summary and what made them: those of posterior draws, else Wald's."""
         if self.draws is None or self.draws_kind != "posterior":
             return self.conf_int(), "Wald"
         values = np.array([self.problem.spec.to_natural(x) for x in self.draws])
-        lower, upper = np.nanquantile(values, [0.025, 0.975], axis=0)
+        lower, upper = draw_limits(values, 0.95)
         return pd.DataFrame({"lower": lower, "upper": upper}, index=self.names), "posterior"
 
     def to_datatree(self, *, thin: int | None = None, rng: np.random.Generator | int | None = None) -> Any:

@@ -54,6 +54,17 @@ def test_draws_take_the_place_of_the_normal_law(fit: bm.Fit) -> None:
     assert curve["lower"].iloc[0] == pytest.approx(wald["lower"].iloc[0], rel=0.03)
 
 
+def test_limits_of_draws_are_those_of_conf_int(fit: bm.Fit) -> None:
+    drawn = np.random.default_rng(0).multivariate_normal(fit.x, fit.cov, size=200)
+    posterior = replace(fit, draws=drawn, draws_kind="posterior")
+    limits = bm.conf_int(posterior).loc["kappa", ["lower", "upper"]].to_numpy(dtype=float)
+    curve = bm.speed_curve(posterior, "x", [0.0], at={"z": 0.0})
+    assert curve[["lower", "upper"]].iloc[0].to_numpy() == pytest.approx(limits)
+    shown, made = posterior._shown_interval()
+    assert made == "posterior"
+    assert shown.loc["kappa"].to_numpy() == pytest.approx(limits)
+
+
 def test_one_curve_a_regime_where_the_speed_switches() -> None:
     rng = np.random.default_rng(5)
     covariates = pd.DataFrame({"x": rng.normal(size=600)}, index=HOURS[:600])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from basismodels.inference.draws import draw_limits
+from basismodels._limits import draw_limits
 
 
 @pytest.mark.parametrize(("m", "ranks"), [(199, (5, 195)), (200, (5, 196)), (39, (1, 39)), (1000, (25, 976))])

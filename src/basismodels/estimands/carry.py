@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels._limits import draw_limits
 from basismodels.errors import ModelError
 from basismodels.estimands.carry_paths import Payments, funding_paid, payments, spot_moves, step_hours, walks
 from basismodels.estimands.passage import check_band
 from basismodels.funding.covariates import rule_of
 from basismodels.funding.guess import guessed
 from basismodels.funding.mechanism import Rule
-from basismodels.inference.draws import draw_limits, draws_of
+from basismodels.inference.draws import draws_of
 from basismodels.inference.intervals import checked_level
 from basismodels.results import Fit
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from basismodels._limits import draw_limits
 from basismodels._typical import row_of, typical
 from basismodels.errors import ModelError
-from basismodels.inference.draws import draw_limits, draws_of
+from basismodels.inference.draws import draws_of
 from basismodels.inference.intervals import Progress, Seed, bootstrapped, checked_level, conf_int, method_of
 from basismodels.inference.inversion import invert
 from basismodels.inference.profile import kappa_interval, profile_interval

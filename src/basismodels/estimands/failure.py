@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels._limits import draw_limits
 from basismodels._typical import typical
 from basismodels.errors import ModelError
 from basismodels.estimands.passage import check_band, outside
 from basismodels.estimands.state import state_of
-from basismodels.inference.draws import draw_limits, draws_of
+from basismodels.inference.draws import draws_of
 from basismodels.inference.intervals import checked_level
 from basismodels.inference.labels import matched
 from basismodels.problem import Problem

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels._limits import draw_limits
 from basismodels.errors import ModelError
 from basismodels.estimands.ahead import natural_ahead
 from basismodels.estimands.failure import THRESHOLD, Event, Failing, centre_of, over_draws
 from basismodels.estimands.passage import check_band
 from basismodels.inference.chain import transition_matrix
-from basismodels.inference.draws import draw_limits
 from basismodels.inference.intervals import checked_level
 from basismodels.likelihood.transition import generator, stationary_law
 from basismodels.problem import Problem

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels._limits import draw_limits
 from basismodels.errors import ModelError
 from basismodels.estimands.convergence import to_half_life
 from basismodels.inference.intervals import checked_level
@@ -86,16 +87,14 @@ def _limits(fit: Fit, rows: Array, places: NDArray[np.int64], middle: Array, lev
     """Limits of the linear predictor, (m,) each."""
     from scipy.stats import norm
 
-    tail = 0.5 * (1.0 - level)
     constants = fit.problem.layout.constants
     if fit.draws is not None:
         drawn = np.array([np.concatenate([x, constants])[places] for x in fit.draws])
-        low, high = np.quantile(drawn @ rows.T, [tail, 1.0 - tail], axis=0)
-        return low, high
+        return draw_limits(drawn @ rows.T, level)
     free = places < len(fit.x)
     cov = fit.cov[np.ix_(places[free], places[free])]
     if not np.all(np.isfinite(cov)):
         raise ModelError("a coefficient of the speed has no standard error", remedy="bm.bootstrap(fit, draws=200)")
     variance = np.einsum("ij,jk,ik->i", rows[:, free], cov, rows[:, free])
-    half = -float(norm.ppf(tail)) * np.sqrt(np.maximum(variance, 0.0))
+    half = float(norm.ppf(0.5 + 0.5 * level)) * np.sqrt(np.maximum(variance, 0.0))
     return middle - half, middle + half

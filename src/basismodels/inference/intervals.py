@@ -8,9 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from basismodels._limits import draw_limits
 from basismodels.errors import ModelError
 from basismodels.inference.bootstrap import bootstrap
-from basismodels.inference.draws import draw_limits, draws_of
+from basismodels.inference.draws import draws_of
 from basismodels.inference.inversion import invert, speeds
 from basismodels.inference.mle import is_plain_ou
 from basismodels.inference.profile import profile_interval

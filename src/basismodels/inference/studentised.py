@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels._limits import draw_limits
 from basismodels.errors import ModelError
 from basismodels.inference.bootstrap import with_series
-from basismodels.inference.draws import draw_limits
 from basismodels.inference.labels import matched
 from basismodels.inference.mle import covariance, observed_information
 from basismodels.inference.simulate import simulate_path

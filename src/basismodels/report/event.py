@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels._limits import draw_limits
 from basismodels.errors import ModelError
 from basismodels.estimands.passage import convergence_probability
-from basismodels.inference.draws import draw_limits, draws_of
+from basismodels.inference.draws import draws_of
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
