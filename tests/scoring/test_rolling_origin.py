@@ -181,3 +181,20 @@ class TestRollingOrigin:
         weighed = set(_named(None, bm.BasisSeries.from_basis(short.time, short.basis, covariates=weight)))
         assert {"ou", "switching-two-factor", "ar1", "markov-regression"} <= plain
         assert weighed - plain == {"heavy"}
+
+
+@pytest.mark.parametrize("model", [bm.OU(), bm.Switching(bm.OU(), 2, varies=("sigma",))], ids=["ou", "switching"])
+def test_a_gap_between_rows_lengthens_the_horizon(short, model):
+    old, new = short.cut(end="2024-02-10"), short.cut(start="2024-02-11")
+    keep = np.ones(new.n, dtype=bool)
+    keep[20:44] = keep[60:65] = False
+    fit = bm.fit(model, old, starts=2)
+    gaps = bm.BasisSeries.from_basis(new.time[keep], new.basis[keep])
+    ahead = continue_over(fit, gaps)
+    law = several_steps(fit, ahead, 2)
+    elapsed = (gaps.time[2:] - gaps.time[:-2]) / np.timedelta64(1, "h")
+    theta = fit.params["theta"]
+    wanted = theta + (gaps.basis[:-2] - theta) * np.exp(-fit.params["kappa"] * elapsed)
+    mean = (law.weights * law.mean).sum(axis=1)[:-2]
+    np.testing.assert_allclose(mean, wanted, rtol=1e-6)
+    assert elapsed.max() == 26.0

@@ -56,24 +56,46 @@ def continue_over(before: Fit | Online, data: BasisSeries) -> Ahead:
 
 
 def several_steps(fit: Fit, ahead: Ahead, count: int) -> Mixture:
-    """Law of the basis `count` steps of the median spacing after each new row; covariates stay as known there.
+    """Law of the basis `count` rows after each new row, at the hours that pass until then; covariates stay as known.
 
-    Of the jumps of `Settlement` only the one at the row itself is known.
+    Where the new rows end sooner, `count` steps of the median spacing. Of the jumps of `Settlement` only the one at
+    the row itself is known.
     """
     layout, n = fit.problem.layout, len(ahead.filtered.p)
     spacing = float(np.median(layout.dt[layout.row[1:]]))
+    elapsed = _elapsed(ahead.online.time, count, spacing)
+    pieces = _pieces(fit, elapsed, count, spacing)
     rows = {name: ahead.designs.get(name, np.ones((n, 1))) for name in layout.places}
-    same = all(np.ptp(value, axis=0).max(initial=0.0) == 0.0 for value in rows.values())
+    same = all(np.ptp(value, axis=0).max(initial=0.0) == 0.0 for value in (elapsed, *rows.values()))
     distinct = 1 if same else n
     made = layout._replace(
-        dt=np.full(distinct, spacing), row=np.zeros(n, dtype=np.int64) if same else np.arange(n),
+        dt=(elapsed / pieces)[:distinct], row=np.zeros(n, dtype=np.int64) if same else np.arange(n),
         design={name: np.ascontiguousarray(value[:distinct]) for name, value in rows.items()},
     )  # fmt: skip
-    step, later = (rows_of(_steps(one, fit.x), made.row) for one in (made, assemble.without_jump(made)))
-    law = Law(*ahead.filtered[:3])
-    for _ in range(count - 1):
-        law, step = merged(branches(law, step)), later
-    return observed(branches(law, step), step)
+    step, later = (_steps(one, fit.x) for one in (made, assemble.without_jump(made)))
+    law = Law(*(part.copy() for part in ahead.filtered[:3]))
+    for k in range(1, int(pieces.max())):
+        on = np.flatnonzero(k < pieces)
+        moved = merged(branches(Law(*(part[on] for part in law)), rows_of(step, made.row[on])))
+        for part, new in zip(law, moved, strict=True):
+            part[on] = new
+        step = later
+    last = rows_of(step, made.row)
+    return observed(branches(law, last), last)
+
+
+def _elapsed(time: pd.DatetimeIndex, count: int, spacing: float) -> Array:
+    """Hours from each row to the one `count` rows later, (n,)."""
+    out = np.full(len(time), count * spacing)
+    out[:-count] = (time[count:] - time[:-count]) / np.timedelta64(1, "h")
+    return out
+
+
+def _pieces(fit: Fit, elapsed: Array, count: int, spacing: float) -> Index:
+    """Into how many steps the hours are cut, (n,): no regime is held for longer than in the fit."""
+    model = fit.problem.model
+    limit = np.inf if model.regimes == 1 else model.max_step or spacing
+    return np.maximum(count, np.ceil(elapsed / limit - 1e-9)).astype(np.int64)
 
 
 def _steps(layout: Layout, x: Array) -> Steps:
