@@ -117,7 +117,9 @@ def check_basis(basis: pd.Series[float]) -> None:
         raise DataError(
             f"the basis is known in {len(known)} of {len(basis)} rows",
             rows=list(basis.index[:3]),
-            remedy='perp.reindex(spot.index, method="ffill", limit=1), if the stamps of the legs differ',
+            remedy='perp.reindex(spot.index, method="ffill", limit=1), if the stamps of the legs differ'
+            if len(basis) > 1
+            else "part=True, for a row that continues a longer series",
         )
     if bool((known == known.iloc[0]).all()):
         raise DataError(

@@ -40,6 +40,11 @@ def settlements(funding: Any, time: Any = None) -> pd.DataFrame:
     )
 
 
+def any_rate(funding: Any) -> bool:
+    """Whether a rate is known at all."""
+    return bool(_columns(funding, None)[0].notna().any())
+
+
 def without_intervals(funding: Any) -> bool:
     """Whether no interval comes with the rates, so that all of them are inferred."""
     given = _columns(funding, None)[1]

@@ -86,27 +86,30 @@ class BasisSeries:
 
     @classmethod
     def from_prices(
-        cls, spot: Any, perp: Any, funding: Any = None, covariates: Any = None, *, time: Any = None
+        cls, spot: Any, perp: Any, funding: Any = None, covariates: Any = None, *, time: Any = None, part: bool = False
     ) -> BasisSeries:
         """Basis from two prices of pandas (by index), or of any library with `time`.
 
         Stamps of the two prices are joined; where one is absent the basis is missing.
         `funding`: settled decimal rates by stamp, or a frame with rate and interval_hours.
-        Raises DataError on anything that cannot be a price series in UTC.
+        `part`: whether these rows continue a longer series, as new ones for `bm.update`; they may
+        then be a single one, without a rate. Raises DataError on anything that cannot be a price series in UTC.
         """
         legs = {"perp": as_column(perp, time, "perp"), "reference": as_column(spot, time, "spot")}
         facts: dict[str, Fact] = {"source": "frame", "perp": "perp", "reference": "spot"}
         settled = with_time(funding, time)
-        return build(legs=legs, funding=settled, covariates=covariates, time=time, facts=facts)
+        return build(legs=legs, funding=settled, covariates=covariates, time=time, facts=facts, part=part)
 
     @classmethod
-    def from_basis(cls, time: Any, bps: Any, funding: Any = None, covariates: Any = None) -> BasisSeries:
-        """Basis given in bps at `time`; raises DataError as `from_prices` does."""
+    def from_basis(
+        cls, time: Any, bps: Any, funding: Any = None, covariates: Any = None, *, part: bool = False
+    ) -> BasisSeries:
+        """Basis given in bps at `time`; `part` and errors as in `from_prices`."""
         index = time_index(time)
         facts: dict[str, Fact] = {"source": "frame", "basis": "basis"}
         basis = as_column(without_index(bps), index, "basis")
         settled = with_time(funding, index)
-        return build(basis=basis, funding=settled, covariates=covariates, time=index, facts=facts)
+        return build(basis=basis, funding=settled, covariates=covariates, time=index, facts=facts, part=part)
 
     @property
     def n(self) -> int:
@@ -198,13 +201,15 @@ def build(
 ) -> BasisSeries:
     """A validated BasisSeries from two legs, or from the basis; what every reader ends in.
 
-    `part`: whether it continues a longer series, and may then hold a single value or none.
+    `part`: whether it continues a longer series, and may then hold a single value or none, and no rate.
     """
     prices = None if legs is None else prices_of(legs)
     values = basis_of(prices, basis)
     if not part:
         check_basis(values)
     index = pd.DatetimeIndex(values.index)
+    if part and funding is not None and not _settlements.any_rate(funding):
+        funding = None
     settled = None if funding is None else _settlements.settlements(funding)
     if settled is not None and _settlements.without_intervals(funding):
         facts = {**facts, INFERRED: iso(settled.index[0])}

@@ -10,7 +10,6 @@ import pytest
 
 import basismodels as bm
 from basismodels.problem import bind
-from basismodels.series import build
 
 MODELS = {
     "ou": bm.OU(),
@@ -101,7 +100,7 @@ def test_a_change_of_the_funding_interval_is_followed(eight_then_four, rows, for
     for at in range(23 * 24 - 1, 25 * 24 + 11, rows):
         part = basis.iloc[at : at + rows]
         new = rates[rates.index.isin(part.index)]
-        now = bm.update(now, build(facts={}, basis=part, funding=new if len(new) else None, part=True))
+        now = bm.update(now, bm.BasisSeries.from_basis(part.index, part, funding=new, part=True))
         said.append(now.log_density)
     joint = pd.concat(said)
     np.testing.assert_allclose(joint, again[joint.index], atol=1e-10)
@@ -115,3 +114,23 @@ def test_an_interval_that_is_given_stays(eight_then_four):
     given = pd.DataFrame({"rate": rates[part.index[[4]]], "interval_hours": 2.0})
     added = bm.update(fit, bm.BasisSeries.from_basis(part.index, part, funding=given))
     assert added.recent.settlements["interval_hours"].iloc[-1] == 2.0
+
+
+@pytest.mark.parametrize("made_by", ["prices", "frame"])
+def test_one_live_row_goes_in_through_the_public_door(made_by):
+    whole = bm.load_example(end="2024-01-20")
+    old, new = whole.cut(end="2024-01-19"), whole.cut(start="2024-01-20")
+    prices = pd.DataFrame({"spot": whole.covariates["reference"], "perp": whole.covariates["perp"]})
+    prices["funding_rate"] = whole.settlements["rate"].reindex(prices.index)
+    fit = bm.fit(bm.OU(theta="1 + funding"), old, starts=1)
+    now = fit
+    for stamp in new.time:
+        row = prices.loc[[stamp]]
+        if made_by == "frame":
+            added = bm.from_frame(row, part=True)
+        else:
+            added = bm.BasisSeries.from_prices(row["spot"], row["perp"], funding=row["funding_rate"], part=True)
+        now = bm.update(now, added)
+    np.testing.assert_allclose(now.filtered.mean[-1], bm.update(fit, new).filtered.mean[-1], atol=1e-10)
+    with pytest.raises(bm.DataError, match=r"1 of 1.*part=True"):
+        bm.from_frame(prices.iloc[[5]].drop(columns="funding_rate"))

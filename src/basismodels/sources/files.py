@@ -52,13 +52,23 @@ def from_frame(
     perp: str = "perp",
     reference: str | None = None,
     funding: str = SETTLED,
+    part: bool = False,
 ) -> BasisSeries:
-    """The basis in a pandas, polars or pyarrow frame laid out as `read` says, checked and cut alike."""
-    return _checked(as_frame(frame), {"source": "frame"}, perp, reference, funding).cut(start, end)
+    """The basis in a pandas, polars or pyarrow frame laid out as `read` says, checked and cut alike.
+
+    `part`: whether these rows continue a longer series, as new ones for `bm.update`; they may then be a
+    single one, without a rate, and `bm.check`, which asks for the rows around, is left out.
+    """
+    return _checked(as_frame(frame), {"source": "frame"}, perp, reference, funding, part).cut(start, end)
 
 
 def _checked(
-    frame: pd.DataFrame, facts: Mapping[str, Fact], perp: str, reference: str | None, funding: str
+    frame: pd.DataFrame,
+    facts: Mapping[str, Fact],
+    perp: str,
+    reference: str | None,
+    funding: str,
+    part: bool = False,
 ) -> BasisSeries:
     _columns_distinct(frame)
     if frame.empty:
@@ -66,8 +76,8 @@ def _checked(
     if funding != SETTLED:
         frame = _settled_as(frame, funding)
     frame, copies = _without_copies(frame)
-    data = _series(frame, facts, perp, reference, (*copies, *_other_zone(frame)))
-    return data.with_quality(quality.check(data))
+    data = _series(frame, facts, perp, reference, (*copies, *_other_zone(frame)), part)
+    return data if part else data.with_quality(quality.check(data))
 
 
 def _settled_as(frame: pd.DataFrame, name: str) -> pd.DataFrame:

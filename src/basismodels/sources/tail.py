@@ -87,17 +87,11 @@ class Tail:
             if self.funding != SETTLED:
                 raw = _settled_as(raw, self.funding)
             facts: dict[str, Fact] = {"source": str(self.path)}
-            return _series(as_frame(self._funding(raw)), facts, self.perp, self.reference, (), part=True)
+            return _series(as_frame(raw), facts, self.perp, self.reference, (), part=True)
         except DataError as error:
             return error
         except (ValueError, UnicodeDecodeError) as error:
             return DataError(f"a row of {self.path.name} cannot be read: {' '.join(str(error).split())[:120]}")
-
-    def _funding(self, raw: pd.DataFrame) -> pd.DataFrame:
-        """Without the funding columns where no rate is in the block."""
-        if "funding_rate" not in raw or raw["funding_rate"].notna().any():
-            return raw
-        return raw.drop(columns=["funding_rate", "interval_hours"], errors="ignore")
 
 
 def after(data: BasisSeries, stamp: pd.Timestamp) -> BasisSeries | None:
