@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import norm
 
 import basismodels as bm
+from basismodels.estimands.carry_paths import payments
 
 TIMES = pd.date_range("2024-01-01", periods=1200, freq="h", tz="UTC")
 RULE = bm.funding.rule("binance", "BTCUSDT", at="2024-06-01")
@@ -116,3 +117,49 @@ def test_a_rule_that_is_guessed_is_said(fit):
     made = bm.carry(fit, 8, draws=1, paths=100)
     assert any("funding rule" in note for note in made.notes)
     assert "binance" in str(made)
+
+
+def hourly(rates_every: int, rate: float, basis: np.ndarray) -> bm.BasisSeries:
+    stamps = TIMES[TIMES.hour % rates_every == 0]
+    return bm.BasisSeries.from_basis(TIMES, basis, funding=pd.Series(rate, index=stamps))
+
+
+def test_payments_come_as_often_as_the_data_settle(fit):
+    paid = {
+        every: bm.carry(
+            bm.fit(bm.OU(), hourly(every, 1e-4, np.asarray(fit.data.basis)), starts=1), 48, side="short", draws=1, rng=1
+        ).table.loc["funding", "value"]
+        for every in (8, 4)
+    }
+    assert paid[4] == pytest.approx(2.0 * paid[8], rel=0.3)
+
+
+def test_a_payment_is_not_won_without_the_jump_that_it_makes():
+    """A share in full: to hold over one payment more, or to end just before it, earns the same."""
+    model = bm.OU(kappa=0.002, theta=0) + bm.Settlement(jump=1)
+    basis = 30.0 + np.random.default_rng(2).normal(size=len(TIMES)).cumsum() * 0.05
+    data = bm.funding.attach(hourly(8, 1e-4, basis), RULE).cut(None, "2024-02-10 17:00")
+    fit = bm.fit(model, data, starts=1)
+    profit = [
+        bm.carry(fit, h, side="short", cost=0.0, rule=RULE, draws=1, paths=4000, rng=1).table.loc["profit", "value"]
+        for h in (6, 7, 8)
+    ]
+    assert np.ptp(profit) < 1.0
+
+
+def test_where_a_payment_is_fixed_ahead_the_first_follows_from_the_interval_that_ended():
+    rule = bm.funding.rule("bitmex", "XBTUSD")
+    basis = np.where(np.arange(len(TIMES)) < 1190, 5.0, 40.0) + np.random.default_rng(1).normal(size=len(TIMES))
+    end = TIMES[TIMES.hour == 20][-1]
+    data = bm.BasisSeries.from_basis(TIMES, basis).cut(None, end)
+    due = payments(bm.fit(bm.OU(), data, starts=1), rule, 24)
+    own = np.asarray(data.basis)[(data.time > end - pd.Timedelta(hours=8)) & (data.time <= end)]
+    assert due.fixed == pytest.approx(1e4 * float(rule.rate(np.expm1(own / 1e4))))
+
+
+@pytest.mark.parametrize(
+    "bad", [{"until": "converge"}, {"cost": float("nan")}, {"risk": 95}, {"paths": 0}, {"draws": 2.5}, {"target": "x"}]
+)
+def test_arguments_that_make_no_sense_are_refused(fit, bad):
+    with pytest.raises(bm.ModelError, match=next(iter(bad))):
+        bm.carry(fit, 24, rule=RULE, **bad)

@@ -208,3 +208,15 @@ def test_daily_closes_cannot_make_the_columns_of_an_eight_hour_rule() -> None:
     daily = bm.BasisSeries.from_basis(times, np.random.default_rng(1).normal(size=60))
     with pytest.raises(bm.DataError, match="cannot be made of these data: they need closes within each funding"):
         bm.fit(bm.preset("funding"), daily)
+
+
+def test_a_bar_that_holds_three_payments_counts_all_of_them() -> None:
+    time = pd.date_range("2024-01-01 20:00", periods=5, freq="D", tz="UTC")
+    stamps = pd.date_range("2024-01-01 16:00", periods=13, freq="8h", tz="UTC")
+    stamps = stamps[stamps <= time[-1]]
+    rates = pd.Series(np.arange(1.0, len(stamps) + 1.0) * 1e-5, index=stamps)
+    daily = BasisSeries.from_basis(time, np.arange(5.0), funding=rates)
+    paid = bm.funding.attach(daily, BINANCE).frame()["funding_paid"]
+    for i in range(1, 5):
+        own = rates[(rates.index > time[i - 1]) & (rates.index <= time[i])]
+        assert paid.iloc[i] == pytest.approx(1e4 * own.sum())

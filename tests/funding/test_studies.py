@@ -76,13 +76,13 @@ def test_a_study_goes_on_where_it_stopped(placebo: ModuleType, tmp_path: Path, m
         return ({"level naive": True} if regressions else {}) | ({"level state space": False} if effects else {})
 
     monkeypatch.setattr(placebo, "rejections", rejected)
-    placebo.main(["--minutes", "0", "--series", "8", "--states", "4"])
-    assert placebo.main(["--series", "8", "--states", "4"]) == 0
+    placebo.main(["--minutes", "0", "--series", "8", "--states", "4", "--jobs", "1"])
+    assert placebo.main(["--series", "8", "--states", "4", "--jobs", "1"]) == 0
     assert sorted(seen) == list(range(8))
     counts = placebo.load()
     assert counts[("ou", "level naive")] == [8, 8]
     assert counts[("ou", "level state space")] == [4, 0]
-    assert placebo.main(["--series", "8", "--states", "6"]) == 0
+    assert placebo.main(["--series", "8", "--states", "6", "--jobs", "1"]) == 0
     counts = placebo.load()
     assert counts[("ou", "level naive")] == [8, 8], "no seed counts twice"
     assert counts[("ou", "level state space")] == [6, 0]

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels._limits import draw_limits
-from basismodels.errors import ModelError
-from basismodels.estimands.carry_paths import Payments, funding_paid, payments, spot_moves, step_hours, walks
+from basismodels.errors import ModelError, real
+from basismodels.estimands.carry_paths import Payments, Walks, funding_paid, payments, spot_moves, step_hours, walks
 from basismodels.estimands.passage import check_band
 from basismodels.funding.covariates import rule_of
 from basismodels.funding.guess import guessed
@@ -80,13 +80,18 @@ def carry(
     within `band` of `target` and forfeits later funding. `margin`, `maintenance`: bps of notional behind the perpetual
     and the level at which it is closed; the price the margin sees is spot and basis together, spot by blocks of past
     returns from hours of the same regime, funding paid out of it. A model with `Settlement` jumps at the
-    payments of its own paths. `rule`: default the one attached to the data, else a guess that is said. `risk`: level
+    payments of its own paths; the trade is entered and closed after what is paid at those rows. `rule`: default the
+    one attached to the data, else a guess that is said, settling as often as the data do in the end. `risk`: level
     of value at risk and expected shortfall (losses positive). Limits carry parameter uncertainty: quantiles over
     `draws`, `paths` paths each. Between rows nothing is monitored.
     Source of the decomposition: He, Manela, Ross & von Wachter (2022). Errors: ModelError, DataError.
     """
     check_band(horizon, band)
     checked_level(level)
+    _check(until, risk, paths, draws)
+    for name, given in {"cost": cost, "target": target, "margin": margin, "maintenance": maintenance}.items():
+        if given is not None:
+            real(given, name)
     generator = np.random.default_rng(0 if rng is None else rng)
     spacing = step_hours(fit.problem)
     count = math.ceil(horizon / spacing - 1e-9)
@@ -109,9 +114,23 @@ def carry(
     return Carry(_table(values, each, level), way, profit, f"{found.venue} {found.symbol}".strip(), tuple(notes))
 
 
+def _check(until: object, risk: object, paths: object, draws: object) -> None:
+    if until not in ("horizon", "convergence"):
+        raise ModelError(f'until must be "horizon" or "convergence", got {until!r}')
+    if not 0.0 < real(risk, "risk", remedy="risk=0.95") < 1.0:
+        raise ModelError(f"risk must lie between 0 and 1, got {risk!r}", remedy="risk=0.95")
+    for name, given in {"paths": paths, "draws": draws}.items():
+        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+            raise ModelError(f"{name} must be a positive whole number, got {given!r}")
+
+
 def _rule(fit: Fit) -> tuple[Rule, str]:
-    known = rule_of(fit.data)
-    return (known, "") if known is not None else guessed(fit.data)
+    """The rule of the data, else a guess, settling as often as the data's last settlements do."""
+    known, settled = rule_of(fit.data), fit.data.settlements
+    found, said = (known, "") if known is not None else guessed(fit.data, fit.data.time[-1])
+    if settled is not None and len(settled) and found.timing != "continuous":
+        found = found.with_interval(float(settled["interval_hours"].iloc[-1]))
+    return found, said
 
 
 def _table(values: dict[str, float], each: list[dict[str, float]], level: float) -> pd.DataFrame:
@@ -134,7 +153,8 @@ def _one(
     back = np.where(inside.any(axis=1), inside.argmax(axis=1), count)
     last = np.minimum(back, count - 1) if terms.close else np.full(paths, count - 1)
     held = np.arange(count) <= last[:, None]
-    convergence = -sign * (made.basis[np.arange(paths), last + 1] - made.basis[:, 0])
+    closed = made.basis[np.arange(paths), last + 1] + made.jump[np.arange(paths), last]
+    convergence = -sign * (closed - made.basis[:, 0])
     funding = (paid * held).sum(axis=1)
     profit = convergence + funding - terms.cost
     edge = float(np.quantile(profit, 1.0 - terms.risk))
@@ -145,18 +165,18 @@ def _one(
         "P(back in the band)": float((back < count).mean()),
     }  # fmt: skip
     if not math.isnan(terms.margin):
-        out["P(margin gone first)"] = _ruin(fit, made.basis, made.regime, paid, back, spacing, sign, terms, rng)
+        out["P(margin gone first)"] = _ruin(fit, made, paid, back, spacing, sign, terms, rng)
     return out, profit
 
 
 def _ruin(
-    fit: Fit, basis: Array, regime: NDArray[np.int64], paid: Array, back: NDArray[np.int64], spacing: float,
-    sign: float, terms: _Terms, rng: np.random.Generator,
+    fit: Fit, made: Walks, paid: Array, back: NDArray[np.int64], spacing: float, sign: float, terms: _Terms,
+    rng: np.random.Generator,
 ) -> float:  # fmt: skip
     """Share of paths whose margin falls to maintenance before the basis is back in the band."""
-    spot = np.cumsum(spot_moves(fit, regime, spacing, rng), axis=1)
-    price = spot + basis[:, 1:] - basis[:, :1]
+    spot = np.cumsum(spot_moves(fit, made.regime, spacing, rng), axis=1)
+    price = spot + made.basis[:, 1:] + made.jump - made.basis[:, :1]
     left = terms.margin - sign * price + np.cumsum(paid, axis=1)
     gone = left <= terms.maintenance
-    first = np.where(gone.any(axis=1), gone.argmax(axis=1), basis.shape[1])
-    return float((first < np.minimum(back, basis.shape[1] - 1)).mean())
+    first = np.where(gone.any(axis=1), gone.argmax(axis=1), made.basis.shape[1])
+    return float((first < np.minimum(back, made.basis.shape[1] - 1)).mean())

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import DataError, ModelError
-from basismodels.estimands.ahead import steps_ahead
+from basismodels.estimands.ahead import natural_ahead, steps_ahead
 from basismodels.funding.mechanism import Rule
 from basismodels.problem import Problem
 from basismodels.results import Fit
@@ -21,10 +21,12 @@ _BLOCK = 24.0
 
 
 class Walks(NamedTuple):
-    """Basis without noise in bps, first column now, (m, h + 1); regime of each step (m, h)."""
+    """Basis without noise in bps, first column now, (m, h + 1); regime of each step (m, h); by how much the basis
+    jumps as a step ends, once what is paid there is paid, bps (m, h)."""
 
     basis: Array
     regime: Regimes
+    jump: Array
 
 
 def step_hours(problem: Problem) -> float:
@@ -62,7 +64,7 @@ def payments(fit: Fit, rule: Rule, count: int) -> Payments:
     """Payments within `count` steps of the last row of a fit.
 
     The premium of an interval is the basis at its rows; that of the running interval begins with the rows
-    already seen. Where the rule fixes a payment one interval ahead, the first one is the last settled rate.
+    already seen. Where the rule fixes a payment one interval ahead, the first one follows from the last whole interval.
     """
     now, spacing = fit.data.time[-1], step_hours(fit.problem)
     ends = now + pd.to_timedelta(spacing * np.arange(1, count + 1), unit="h")
@@ -75,11 +77,20 @@ def payments(fit: Fit, rule: Rule, count: int) -> Payments:
         first = int(ends.searchsorted(stamp - pd.Timedelta(hours=rule.interval_hours), side="right"))
         rows.append(slice(first + len(before) if rows else 0, step + 1 + len(before)))
         steps.append(step)
-    fixed = math.nan
-    if rule.timing == "next":
-        settled = fit.data.settlements
-        fixed = 1e4 * float(settled["rate"].iloc[-1]) if settled is not None and len(settled) else 0.0
+    fixed = _fixed(fit, rule, now) if rule.timing == "next" else math.nan
     return Payments(rule, before, steps, rows, fixed)
+
+
+def _fixed(fit: Fit, rule: Rule, now: pd.Timestamp) -> float:
+    """The next payment in bps, set by the premium of the interval that has ended; without rows of it, the last rate."""
+    past = rule.settlements(now - pd.Timedelta(hours=2.0 * rule.interval_hours), now)
+    rows = fit.problem.seen & np.asarray(
+        (fit.data.time > past[-1] - pd.Timedelta(hours=rule.interval_hours)) & (fit.data.time <= past[-1])
+    )
+    if rows.any():
+        return float(1e4 * rule.rate(np.expm1(np.asarray(fit.data.basis[rows], dtype=float) / 1e4)))
+    settled = fit.data.settlements
+    return 1e4 * float(settled["rate"].iloc[-1]) if settled is not None and len(settled) else 0.0
 
 
 def _jump(problem: Problem, x: Array) -> tuple[float, float]:
@@ -100,17 +111,18 @@ def _jump(problem: Problem, x: Array) -> tuple[float, float]:
 def walks(
     problem: Problem, x: Array, count: int, paths: int, rng: np.random.Generator, due: Payments | None = None
 ) -> Walks:
-    """`paths` paths of `count` steps from the filtered law of the last row.
+    """`paths` paths of `count` steps from the filtered law of the last row, a payment there made and jumped at.
 
     `due`: payments to come, at which a model with `Settlement` moves the basis.
     """
     law, hours = problem.engine.filter(problem.layout, x), step_hours(problem)
-    steps, later = steps_ahead(problem, x, hours), steps_ahead(problem, x, hours, later=True)
+    steps = steps_ahead(problem, x, hours, later=True)
+    paid_now = natural_ahead(problem, x).jump[0, 0]
     slope, push = _jump(problem, x)
     s = rng.choice(len(law.p[-1]), size=paths, p=law.p[-1] / law.p[-1].sum())
     state = _drawn(law.mean[-1][s], law.var[-1][s], rng)
-    regime, level = state[:, 0].copy(), state[:, 1].copy()
-    basis = np.empty((paths, count + 1))
+    regime, level = state[:, 0] + paid_now, state[:, 1].copy()
+    basis, jump = np.empty((paths, count + 1)), np.zeros((paths, count))
     visited = np.empty((paths, count), dtype=np.int64)
     basis[:, 0] = regime + level
     move = np.cumsum(steps.p[0], axis=1)
@@ -121,9 +133,9 @@ def walks(
         basis[:, i + 1], visited[:, i] = regime + level, s
         paid = due.at(basis, i) if due is not None and (slope or push) else None
         if paid is not None:
-            regime += slope * paid + push
-        steps = later
-    return Walks(basis, visited)
+            jump[:, i] = slope * paid + push
+            regime += jump[:, i]
+    return Walks(basis, visited, jump)
 
 
 def _drawn(mean: Array, var: Array, rng: np.random.Generator) -> Array:

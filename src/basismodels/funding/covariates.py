@@ -151,8 +151,19 @@ def _columns(data: BasisSeries, rule: Rule, settled: Settled, premium: Array, ba
     columns |= _controls(rule, _filled(_at(settled.premium, chosen, known)), _at(settled.hours, chosen, known))
     columns |= _clock(time, settled, last)
     columns["outside_band"] = _outside(rule, premium, band)
-    columns["funding_paid"] = columns["settled_just_now"] * 1e4 * settled.rate[np.maximum(last, 0)]
+    columns["funding_paid"] = _paid(settled, last, columns["settled_just_now"])
     return pd.DataFrame(columns, index=time)
+
+
+def _paid(settled: Settled, last: NDArray[np.int64], just: Array) -> Array:
+    """Everything paid after the close before and up to each close, bps (n,); at the first close, what its bar held."""
+    rate = 1e4 * settled.rate
+    so_far = np.concatenate([[0.0], np.cumsum(rate)])[last + 1]
+    count, summed = np.diff(last, prepend=last[0]), np.diff(so_far, prepend=so_far[0])
+    newest = rate[np.maximum(last, 0)]
+    out = np.where(count == 1, newest, np.where(count > 1, summed, 0.0))
+    out[0] = just[0] * newest[0]
+    return np.asarray(out)
 
 
 def _known_due(

@@ -15,25 +15,29 @@ from basismodels.funding.mechanism import Rule
 from basismodels.funding.registry import rule
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from basismodels.model import Design
     from basismodels.series import BasisSeries
 
 _FEW_SPELLS = 3
 
 
-def guessed(data: BasisSeries) -> tuple[Rule, str]:
+def guessed(data: BasisSeries, at: pd.Timestamp | None = None) -> tuple[Rule, str]:
     """A rule for a series that names none, and the words that say how it was found.
 
     Venue and symbol from the name of the file (`binance_btcusdt_1h`), else Binance's rule of BTCUSDT,
-    which most venues share but for the cap. Intervals come from the settlements.
+    which most venues share but for the cap; as in force `at` a time, default that of the first row. Intervals come
+    from the settlements.
     """
+    when = data.time[0] if at is None else at
     stem = re.split(r"[/\\\\]", str(data.provenance.get("source", "")))[-1].lower().split(".")[0]
     words: list[str] = [*stem.split("_"), ""]
     venue, symbol = words[0], words[1]
     try:
-        found, how = rule(venue, symbol or "BTCUSDT", data.time[0]), f"guessed from the file name {stem}"
+        found, how = rule(venue, symbol or "BTCUSDT", when), f"guessed from the file name {stem}"
     except ModelError:
-        found, how = rule("binance", "BTCUSDT", data.time[0]), "taken because none was named"
+        found, how = rule("binance", "BTCUSDT", when), "taken because none was named"
     low, high = (1e4 * edge for edge in found.deadband)
     return found, (
         f"funding rule: {found.venue} {found.symbol}, {how} (deadband {low:g} to {high:g} bps); "
