@@ -32,15 +32,17 @@ def outside(
     band: float,
     target: float = 0.0,
     hold: bool = False,
-    points: int = passage.POINTS,
+    points: int | None = None,
     steps: int = passage.STEPS,
 ) -> Array:
     """P(outside the band now and not back within `horizon`) by time and regime, (n, K).
 
     `band` half-width and `target` in bps, `horizon` in hours; `hold` freezes the regime, never the slow level.
     Coefficients that follow covariates are read at their medians; payments within the horizon make no jump.
+    `points` of the grid: by default four times as many where no slow level multiplies their cost.
     """
     nat = typical(problem, x)
+    points = points or passage.POINTS * (1 if nat.slow_variance[0] > 0.0 else 4)
     mixes = _mixes(nat.rates[0], horizon / steps, hold or problem.layout.regimes == 1)
     out = np.zeros_like(state.weights)
     for sign in (1.0, -1.0):
