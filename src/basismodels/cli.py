@@ -103,14 +103,12 @@ def _simulated(data: BasisSeries) -> str:
 
 def _compare(args: argparse.Namespace) -> int:
     from basismodels.presets import parse_model, split_models
+    from basismodels.problem import known_to_all
     from basismodels.scoring.table import compare
 
-    names = split_models(args.models)
-    for name in names:
-        parse_model(name)
-    data = load_data(args)
-    data = _known_to_all(names, data)
-    fits = {name: fit_model(name, data, args) for name in names}
+    models = {name: parse_model(name) for name in split_models(args.models)}
+    data = known_to_all(models.values(), load_data(args), initial=args.initial)
+    fits = {name: fit_model(name, data, args) for name in models}
     frame = compare(fits, level=args.level)
     if args.json:
         write_json(
@@ -122,18 +120,6 @@ def _compare(args: argparse.Namespace) -> int:
         _simulated(data) + shown.to_string(float_format=lambda v: f"{v:.4f}" if abs(v) < 10 else f"{v:.1f}")
     )
     return OK if bool(frame["ok"].all()) else DOUBTFUL
-
-
-def _known_to_all(names: list[str], data: BasisSeries) -> BasisSeries:
-    """The data from the row on where every model knows its covariates, so that all are fitted to the same rows."""
-    from basismodels.presets import parse_model
-    from basismodels.problem import bind
-
-    problems = [bind(parse_model(name), data) for name in names]
-    late = max(problems, key=lambda problem: problem.first)
-    if all(problem.first == late.first for problem in problems):
-        return data
-    return late.data.cut(start=late.time[0])
 
 
 def _check(args: argparse.Namespace) -> int:

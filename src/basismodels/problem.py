@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from basismodels._columns import designs_of, first_row, payments_apart, seen
 from basismodels._numbering import level_is_drift, numbering
 from basismodels.engine import Engine, choose
-from basismodels.errors import DataError, ModelError
+from basismodels.errors import BasismodelsError, DataError, ModelError
 from basismodels.funding.covariates import COVARIATES
 from basismodels.funding.guess import completed, used, without_constant
 from basismodels.likelihood.assemble import Layout
@@ -137,6 +139,21 @@ def bind(
 def _funded(designs: dict[str, Design]) -> bool:
     """Whether a formula names a column that a funding rule made."""
     return any(name in COVARIATES for made in designs.values() for name in made.columns)
+
+
+def known_to_all(models: Iterable[Component | Model], data: BasisSeries, *, initial: str = "stationary") -> BasisSeries:
+    """The data from the row on where every model knows its covariates, so that all can be fitted to the same rows.
+
+    A model that cannot be bound has no say; its fit tells why.
+    """
+    problems = []
+    for model in models:
+        with contextlib.suppress(BasismodelsError):
+            problems.append(bind(model, data, initial=initial))
+    if len({problem.first for problem in problems}) < 2:
+        return data
+    late = max(problems, key=lambda problem: problem.first)
+    return late.data.cut(start=late.time[0])
 
 
 def continued(

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+import basismodels as bm
 from basismodels.errors import DataError, ModelError
 from basismodels.report import html, pictures
-from basismodels.report.analysis import Analysis
+from basismodels.report.analysis import Analysis, Settings, analyse
 from basismodels.report.citations import cite
 from basismodels.report.html import Report, render, save, write_report
 from basismodels.report.tables import MOST_FINDINGS, versions
@@ -199,3 +200,13 @@ def test_the_record_holds_what_was_written(report: Report, models: tuple[str, ..
 def test_the_page_cites_the_package_and_the_sources_of_the_chosen_fit(report: Report) -> None:
     page = unescape(report.path.read_text(encoding="utf-8"))
     assert cite(report.fits[report.key["model"]]) in page
+
+
+def test_models_are_compared_on_the_rows_that_all_of_them_know(tmp_path: Path) -> None:
+    """Columns of funding are unknown before the first settlement."""
+    data = bm.load_example(end="2024-01-20")
+    made = analyse(data, ["ou", bm.OU(theta="1 + funding") + bm.Noise()], Settings(starts=1))
+    counts = {entry.fit.nobs for entry in made.entries if entry.fit is not None}
+    assert len(counts) == 1
+    assert counts.pop() < bm.fit(bm.OU(), data, starts=1).nobs
+    assert "left out, in which not every model knows" in made.notes[0]

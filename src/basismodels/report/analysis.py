@@ -17,6 +17,7 @@ from basismodels.inference.mle import fit as fit_model
 from basismodels.inference.particle import ParticleLoglik, particle_loglik
 from basismodels.model import Component, Model, as_model
 from basismodels.presets import parse_model
+from basismodels.problem import known_to_all
 from basismodels.report import event, spells
 from basismodels.report.fitness import Fitness, fitness
 from basismodels.results import Estimate, Fit
@@ -119,6 +120,7 @@ def analyse(
 ) -> Analysis:
     """Fits the models and works out every figure. Errors: DataError where none could be fitted, ModelError."""
     named = [(model if isinstance(model, str) else repr(as_model(model)), _as_model(model)) for model in models]
+    whole, data = data, known_to_all([model for _, model in named], data, initial=settings.initial)
     steps = _Steps(len(named) + 3, progress)
     entries = tuple(steps.after(_entry(label, model, data, settings)) for label, model in named)
     chosen = best(entries)
@@ -134,7 +136,8 @@ def analyse(
         data, settings, entries, chosen, chosen.fit, lost,
         spells.spells(chosen.fit, lost[event.NAME].to_numpy() > 0.5),
         spells.excursions(chosen.fit, settings.band, settings.target),
-        failing, steps.after(fitness(chosen.fit, settings.level, settings.rng)), tuple(_notes(data, entries)),
+        failing, steps.after(fitness(chosen.fit, settings.level, settings.rng)),
+        tuple(_notes(whole.n - data.n, data, entries)),
     )  # fmt: skip
 
 
@@ -196,9 +199,12 @@ def _failing(entries: Sequence[Entry], settings: Settings, n: int) -> Failing | 
     return Failing(entry, fit, frame, frame.attrs["regimes"], int(frame.attrs["draws"]), held)
 
 
-def _notes(data: BasisSeries, entries: Sequence[Entry]) -> list[str]:
+def _notes(left_out: int, data: BasisSeries, entries: Sequence[Entry]) -> list[str]:
     """Economies and inequalities a reader has to know of."""
     notes = []
+    if left_out:
+        rows = "row is" if left_out == 1 else f"{left_out:,} rows are"
+        notes.append(f"the first {rows} left out, in which not every model knows its covariates")
     draws = draws_for(data.n)
     if draws < MOST_DRAWS:
         notes.append(f"the series is long, so limits of probabilities rest on {draws} draws, not {MOST_DRAWS}")
