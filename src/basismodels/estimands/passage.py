@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from basismodels._typical import typical
 from basismodels.errors import ModelError, real
 from basismodels.estimands.state import State, state_of
-from basismodels.likelihood import passage
+from basismodels.likelihood import passage, passage_mean, wander
 from basismodels.likelihood.assemble import Natural
 from basismodels.likelihood.transition import chain_step
 from basismodels.problem import Problem
@@ -69,17 +69,17 @@ def _one_side(
     reach = float(np.max(top)) - band
     if reach <= 0.0:
         return
-    levels = passage.STILL
+    levels = wander.STILL
     if slow_variance > 0.0:
         there, off = level[top > band], 3.0 * float(state.level_sd[top > band].max())
         low, high = float(there.min()) - off, float(there.max()) + off
         fast = math.sqrt(float(np.min(variance / np.maximum(2.0 * kappa, 1.0 / horizon))))
         rest = _rest(kappa, drift, band, low, high)
-        levels = passage.levels_of(float(nat.slow_kappa[0]), slow_variance, low, high, rest, fast, horizon)
+        levels = wander.levels_of(float(nat.slow_kappa[0]), slow_variance, low, high, rest, fast, horizon)
         reach += 4.0 * math.sqrt(slow_variance * horizon)
     grid, table = passage.hit_probability(kappa, drift, variance, mixes, band, horizon, reach, points, steps, levels)
-    law = passage.Law(state.weights, mean, state.sd, level, state.tilt, state.level_sd)
-    passage.no_return(law, band, grid, levels.values, table, out)
+    law = passage_mean.Law(state.weights, mean, state.sd, level, state.tilt, state.level_sd)
+    passage_mean.no_return(law, band, grid, levels.values, table, out)
 
 
 def _rest(kappa: Array, drift: Array, band: float, low: float, high: float) -> float:

@@ -13,6 +13,7 @@ from basismodels._typical import typical
 from basismodels.estimands.passage import check_band
 from basismodels.estimands.state import State, state_of
 from basismodels.likelihood.transition import stationary_law
+from basismodels.likelihood.wander import differences
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
@@ -111,7 +112,7 @@ def slow_chain(kappa: float, variance: float, low: float, high: float, rest: flo
     ends = np.arcsinh((np.array([first, last]) - rest) / fast)
     x = rest + fast * np.sinh(np.linspace(ends[0], ends[1], _LEVELS))
     gap = np.diff(x)
-    down, up = _differences(-kappa * x, variance, np.append(gap[0], gap), np.append(gap, gap[-1]))
+    down, up = differences(-kappa * x, variance, np.append(gap[0], gap), np.append(gap, gap[-1]))
     return Slow(x, np.diag(up[:-1], 1) + np.diag(down[1:], -1))
 
 
@@ -163,14 +164,6 @@ def _grid(kappa: Array, drift: Array, variance: Array, rates: Array, band: float
     return band + (edge - band) * np.linspace(0.0, 1.0, points) ** 2
 
 
-def _differences(move: Array, spread: Array | float, left: Array, right: Array) -> tuple[Array, Array]:
-    """Rates to the points below and above, `left` and `right` away: central where both stay positive, else upwind."""
-    both, central = left + right, np.abs(move) * np.maximum(left, right) < spread
-    falls, rises = np.maximum(-move, 0.0), np.maximum(move, 0.0)
-    down = np.where(central, (spread - move * right) / both, spread / both + falls) / left
-    return down, np.where(central, (spread + move * left) / both, spread / both + rises) / right
-
-
 def _system(
     x: Array, kappa: Array, drift: Array, variance: Array, rates: Array, slow: Slow
 ) -> tuple[Places, Places, Array]:
@@ -179,7 +172,7 @@ def _system(
     left = np.diff(x)[:, None]
     right = np.append(left[1:], left[-1:], axis=0)
     move = ((drift - kappa * x[1:, None])[:, :, None] + kappa[:, None] * slow.levels).reshape(n, k * m)
-    down, up = _differences(move, np.repeat(variance, m), left, right)
+    down, up = differences(move, np.repeat(variance, m), left, right)
     middle = -(down + up)
     up[-1] = 0.0
     middle[-1] = -down[-1]

@@ -6,36 +6,23 @@ u_k(x, h) = P(the level is reached within h | x, regime k) solves
 
 with u_k(x, 0) = 0 beyond the level. Crank-Nicolson after four damped half steps
 (Rannacher 1984), the chain split off symmetrically (Strang 1968). Monitoring is continuous.
-A level that wanders is a chain too (Kushner & Dupuis 2001), whose jumps take the basis along.
+A level that wanders is a chain too, whose jumps take the basis along.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from basismodels.likelihood.wander import STILL, Levels, shifted, wander
+
 Array = NDArray[np.float64]
-Places = NDArray[np.int64]
 
 POINTS = 161
 STEPS = 60
-_APART = 0.08
-_REACH = 4.5
-
-
-class Levels(NamedTuple):
-    """A wandering level as a chain: values (M,) in bps, and rates (M,) in 1/h to the value below and above."""
-
-    values: Array
-    down: Array
-    up: Array
-
-
-STILL = Levels(np.zeros(1), np.zeros(1), np.zeros(1))
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -85,55 +72,6 @@ def _mix(u, p, column):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _shifted(grid, values, place, share):  # type: ignore[no-untyped-def]
-    """Where each point stands once the level has gone from value m to the next below (0) or above (1): the point
-    below, and the share of the one above. A point inside the edge stands at its mirror image, its place -1 - place."""
-    M, n = values.shape[0], grid.shape[0]
-    for m in range(M):
-        for side in range(2):
-            to = m + 2 * side - 1
-            if to < 0 or to >= M:
-                continue
-            by = values[to] - values[m]
-            for i in range(n):
-                at = abs(grid[i] + by)
-                j = min(max(np.searchsorted(grid, at) - 1, 0), n - 2)
-                share[m, side, i] = min((at - grid[j]) / (grid[j + 1] - grid[j]), 1.0)
-                place[m, side, i] = j if grid[i] + by >= 0.0 else -1 - j
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def _wander(u, down, up, hours, place, share, work):  # type: ignore[no-untyped-def]
-    """u <- its mean over where the level goes within `hours`, the basis with it, in jumps that are no surer than 0.8.
-
-    1 - u goes on beyond the edge as an odd function, by which a jump is absorbed as a continuous path would be.
-    """
-    K, M, n = u.shape
-    times = max(int(np.ceil((down + up).max() * hours / 0.8)), 1)
-    for k in range(K):
-        for _ in range(times):
-            for m in range(M):
-                stay = 1.0 - (down[m] + up[m]) * hours / times
-                for i in range(1, n):
-                    work[m, i] = stay * u[k, m, i]
-                for side in range(2):
-                    to = m + 2 * side - 1
-                    p = (up[m] if side else down[m]) * hours / times
-                    if p == 0.0:
-                        continue
-                    for i in range(1, n):
-                        j = place[m, side, i]
-                        beyond = j >= 0
-                        if not beyond:
-                            j = -1 - j
-                        value = u[k, to, j] + share[m, side, i] * (u[k, to, j + 1] - u[k, to, j])
-                        work[m, i] += p * (value if beyond else 2.0 - value)
-            for m in range(M):
-                for i in range(1, n):
-                    u[k, m, i] = min(work[m, i], 1.0)
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
 def _march(grid, kappa, push, variance, mixes, values, down, up, horizon, steps, out):  # type: ignore[no-untyped-def]
     """Marches u (K, M, n) to `horizon`; push (K, M); `mixes` (2, K, K): the regimes over a quarter and half of a step;
     values, down, up (M,): the levels and their rates."""
@@ -154,7 +92,7 @@ def _march(grid, kappa, push, variance, mixes, values, down, up, horizon, steps,
     share = np.zeros((M, 2, n))
     work = np.empty((M, n))
     if M > 1:
-        _shifted(grid, values, place, share)
+        shifted(grid, values, place, share)
     rhs = np.empty(n)
     column = np.empty(K)
     for step in range(steps + 2):
@@ -162,7 +100,7 @@ def _march(grid, kappa, push, variance, mixes, values, down, up, horizon, steps,
         between = mixes[0] if damped else mixes[1]
         if M > 1:
             quarters = 1 if step == 0 else 2 if damped else 3 if step == 4 else 4
-            _wander(out, down, up, 0.25 * quarters * h, place, share, work)
+            wander(out, down, up, 0.25 * quarters * h, place, share, work)
         if K > 1:
             _mix(out, between, column)
         for k in range(K):
@@ -180,7 +118,7 @@ def _march(grid, kappa, push, variance, mixes, values, down, up, horizon, steps,
         if K > 1:
             _mix(out, between, column)
     if M > 1:
-        _wander(out, down, up, 0.5 * h, place, share, work)
+        wander(out, down, up, 0.5 * h, place, share, work)
 
 
 def grid_beyond(reach: float, scale: float, points: int = POINTS) -> Array:
@@ -189,30 +127,6 @@ def grid_beyond(reach: float, scale: float, points: int = POINTS) -> Array:
     out = scale * np.sinh(np.linspace(0.0, width, points))
     out[0] = 0.0
     return np.asarray(out)
-
-
-def levels_of(
-    kappa: float, variance: float, low: float, high: float, rest: float, fast: float, horizon: float,
-    apart: float = _APART,
-) -> Levels:  # fmt: skip
-    """A level dl = -kappa l dt + sqrt(variance) dB, now between `low` and `high`, over `horizon` hours.
-
-    Its values lie closest about `rest`, bps, where a level decides whether the basis comes back: there a sixth as
-    far apart as it goes over the horizon, or as the sd `fast` of what reverts about it where that is more.
-    """
-    wander = math.sqrt(variance * horizon)
-    scale = max(2.0 * max(fast, wander), 1e-6 * (high - low))
-    first, last = low - _REACH * wander - apart * scale, high + _REACH * wander + apart * scale
-    rest = min(max(rest, first), last)
-    ends = np.arcsinh((np.array([first, last]) - rest) / scale)
-    x = rest + scale * np.sinh(np.linspace(ends[0], ends[1], max(math.ceil((ends[1] - ends[0]) / apart), 4) + 1))
-    left, right = np.append(x[1] - x[0], np.diff(x)), np.append(np.diff(x), x[-1] - x[-2])
-    both, move = left + right, -kappa * x
-    central = np.abs(move) * np.maximum(left, right) < variance
-    down = np.where(central, (variance - move * right) / both, variance / both + np.maximum(-move, 0.0)) / left
-    up = np.where(central, (variance + move * left) / both, variance / both + np.maximum(move, 0.0)) / right
-    down[0], up[-1] = 0.0, 0.0
-    return Levels(x, down, up)
 
 
 def hit_probability(
@@ -245,82 +159,3 @@ def hit_probability(
         float(horizon), steps, out,
     )  # fmt: skip
     return grid, np.clip(out, 0.0, 1.0)
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def _read(grid, row, d):  # type: ignore[no-untyped-def]
-    """A table's row at distance d, linear between points."""
-    hi = grid.shape[0] - 1
-    if d >= grid[hi]:
-        return row[hi]
-    lo = 0
-    while hi - lo > 1:
-        mid = (lo + hi) // 2
-        if grid[mid] <= d:
-            lo = mid
-        else:
-            hi = mid
-    f = (d - grid[lo]) / (grid[hi] - grid[lo])
-    return row[lo] * (1.0 - f) + row[hi] * f
-
-
-class Law(NamedTuple):
-    """Gaussian law of the basis g and of the level l by time and regime, bps, every array (n, K).
-
-    weights (those without are skipped); mean and sd of g; mean of l, by how much it moves with g, its sd given g.
-    """
-
-    weights: Array
-    mean: Array
-    sd: Array
-    level: Array
-    tilt: Array
-    level_sd: Array
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def _beyond(grid, values, table, level, spread, d, nodes, node_weights):  # type: ignore[no-untyped-def]
-    """Mean over the level, normal about `level`, of a table (M, n) at distance d: linear between levels and points."""
-    M = values.shape[0]
-    if M == 1:
-        return _read(grid, table[0], d)
-    count = nodes.shape[0] if spread > 0.0 else 1
-    acc = 0.0
-    for q in range(count):
-        at = level + spread * nodes[q] if count > 1 else level
-        m = min(max(np.searchsorted(values, at) - 1, 0), M - 2)
-        share = min(max((at - values[m]) / (values[m + 1] - values[m]), 0.0), 1.0)
-        value = (1.0 - share) * _read(grid, table[m], d) + share * _read(grid, table[m + 1], d)
-        acc += value * (node_weights[q] if count > 1 else 1.0)
-    return acc
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def _expected_outside(law, edge, grid, values, table, nodes, node_weights, fewer, fewer_weights, out):  # type: ignore[no-untyped-def]
-    """Adds, for each time and regime, the mean of 1 - table(level, g - edge) over g > edge."""
-    weights, mean, sd, level, tilt, level_sd = law
-    n, K = mean.shape
-    for i in range(n):
-        for k in range(K):
-            if weights[i, k] < 1e-12:
-                continue
-            acc = 0.0
-            for q in range(nodes.shape[0]):
-                off = sd[i, k] * nodes[q]
-                d = mean[i, k] + off - edge
-                if d > 0.0:
-                    at = level[i, k] + tilt[i, k] * off
-                    hit = _beyond(grid, values, table[k], at, level_sd[i, k], d, fewer, fewer_weights)
-                    acc += node_weights[q] * (1.0 - hit)
-            out[i, k] += acc
-
-
-def no_return(law: Law, edge: float, grid: Array, values: Array, table: Array, out: Array, order: int = 9) -> None:
-    """Adds P(g above `edge` and not back within the horizon) by time and regime to `out` (n, K).
-
-    `values`, `table`: levels, and P(reached) from `hit_probability`.
-    """
-    parts = [np.polynomial.hermite_e.hermegauss(count) for count in (order, 5)]
-    (nodes, shares), (fewer, fewer_shares) = ((z, w / w.sum()) for z, w in parts)
-    whole = tuple(np.ascontiguousarray(part, dtype=float) for part in law)
-    _expected_outside(whole, edge, grid, values, table, nodes, shares, fewer, fewer_shares, out)
