@@ -50,11 +50,16 @@ def _walk(row, phi, c, v, tau2, share, rho, w, p, x, l, s, z, u, y, xs, ls, ss):
 
 
 def simulate_path(problem: Problem, x: Array, rng: np.random.Generator) -> Path:
-    """One path of a bound problem at a free vector; a diffuse start begins at the level theta."""
+    """One path of a bound problem at a free vector; a diffuse start begins at `diffuse_levels`."""
     steps, start = assemble.coefficients(problem.layout, x)
+    return walk(problem, steps, start, diffuse_levels(problem, x), rng)
+
+
+def diffuse_levels(problem: Problem, x: Array) -> Array:
+    """Where a diffuse start begins, (K,) bps: at theta, at zero in a regime that does not revert to it."""
     nat = assemble.natural(problem.layout, x)
-    level = np.where(nat.kappa[0] > 0, nat.drift[0] / np.where(nat.kappa[0] > 0, nat.kappa[0], 1.0), 0.0)
-    return walk(problem, steps, start, level, rng)
+    kappa, drift = nat.kappa[0], nat.drift[0]
+    return np.asarray(np.divide(drift, kappa, out=np.zeros_like(drift), where=kappa > 0))
 
 
 def walk(problem: Problem, steps: Steps, start: Start, theta: Array, rng: np.random.Generator) -> Path:

@@ -179,12 +179,22 @@ def continued(
     return layout, grid.place
 
 
+def spacing_of(problem: Problem) -> float:
+    """Median hours from one row of the data in use to the next."""
+    stamps = problem.data.time[problem.first :].tz_localize(None).to_numpy()
+    return float(np.median(np.diff(stamps) / np.timedelta64(1, "h")))
+
+
+def pieces_of(problem: Problem, hours: float) -> int:
+    """Into how many steps so many hours are cut: no regime is held for longer than in the fit."""
+    return max(1, int(np.ceil(hours / _longest(problem) - 1e-9)))
+
+
 def _longest(problem: Problem) -> float:
     """Longest step in hours over which the regime is held."""
     if problem.model.regimes == 1:
         return np.inf
-    steps = np.diff(problem.data.hours[problem.first :])
-    return problem.model.max_step if problem.model.max_step is not None else float(np.median(steps))
+    return problem.model.max_step if problem.model.max_step is not None else spacing_of(problem)
 
 
 def _grid(model: Model, data: BasisSeries, first: int, mask: bool) -> Grid:

@@ -7,6 +7,10 @@ import pandas as pd
 import pytest
 
 import basismodels as bm
+from basismodels._paths import simulate_path
+from basismodels.inference.bootstrap import simulator
+from basismodels.likelihood.assemble import coefficients
+from basismodels.problem import Problem, bind
 
 TIMES = pd.date_range("2024-01-01", periods=1200, freq="h", tz="UTC")
 TWO = {"kappa": 0.5, "theta": 0.0, "sigma": 1.5, "slow.kappa": 0.01, "slow.sigma": 0.8, "tau": 0.5}
@@ -90,3 +94,52 @@ def test_a_table_of_many_fits_has_the_half_lives_of_each() -> None:
     data = with_column(z, model, {"kappa": 0.01, "kappa:z": 1.0, "theta": 0.0, "sigma": 1.0})
     many = bm.fit_many(model, {"a": data}, starts=2, n_jobs=1)
     assert many.frame().loc["a", "half_life"] == pytest.approx(bm.half_life(many["a"], method="wald")[0].value)
+
+
+FREE = {
+    "kappa[0]": 0.2, "kappa[1]": 0.8, "theta": 0.5, "sigma[0]": 1.0, "sigma[1]": 3.0, "q[0->1]": 0.02, "q[1->0]": 0.1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("odds", [-1.6, 0.0, 3.0])
+def test_a_free_start_of_the_chain_leaves_the_law_of_the_basis_within_each_regime(odds: float) -> None:
+    data = bm.simulate(bm.Switching(bm.OU(), 2), FREE, TIMES, rng=8)
+    free, still = (
+        bind(bm.Switching(bm.OU(), 2, chain_start=start), data) for start in ("free", "stationary")
+    )
+    x = free.spec.to_free(np.array([{**FREE, "chain_start[1]": odds}[name] for name in free.spec.names]))
+    begun, usual = coefficients(free.layout, x)[1], coefficients(still.layout, free_of(still))[1]
+    np.testing.assert_allclose(begun.mean, usual.mean, atol=1e-9)
+    np.testing.assert_allclose(begun.var, usual.var, rtol=1e-9)
+    assert begun.p[1] / begun.p[0] == pytest.approx(np.exp(odds))
+    step = 1e-6
+    value, slope = free.engine.loglik_grad(free.layout, x)
+    for i, name in enumerate(free.spec.names):
+        up, down = (free.engine.loglik(free.layout, x + sign * step * (np.arange(len(x)) == i)) for sign in (1, -1))
+        assert slope[i] == pytest.approx((up - down) / (2 * step), rel=1e-5, abs=1e-4), name
+    assert value == pytest.approx(free.engine.loglik(free.layout, x), abs=1e-9)
+
+
+def free_of(problem: Problem) -> np.ndarray:
+    return problem.spec.to_free(np.array([FREE[name] for name in problem.spec.names]))
+
+
+def test_both_simulators_begin_a_diffuse_series_at_the_same_levels() -> None:
+    model = bm.Switching(bm.OU(), 2, varies=("kappa", "theta", "sigma"))
+    truth = {**FREE, "kappa[1]": -0.0005, "theta[0]": 0.5, "theta[1]": -400.0}
+    del truth["theta"]
+    problem = bind(model, bm.simulate(bm.OU(), {"kappa": 0.5, "theta": 0.5, "sigma": 1.0}, TIMES, rng=1),
+                   initial="conditional")  # fmt: skip
+    x = problem.spec.to_free(np.array([truth[name] for name in problem.spec.names]))
+    made = simulator(problem, x)
+    quick = {round(float(made(np.random.default_rng(i))[0]), 9) for i in range(60)}
+    assert quick == {round(float(simulate_path(problem, x, np.random.default_rng(i)).y[0]), 9) for i in range(60)}
+
+
+def test_a_forecast_steps_as_the_data_do_however_finely_the_fit_cuts_its_steps() -> None:
+    data = bm.simulate(bm.Switching(bm.OU(), 2), FREE, TIMES, rng=8)
+    coarse = bm.fit(bm.Switching(bm.OU(), 2), data, starts=2)
+    fine = bm.refilter(bm.fit(bm.Switching(bm.OU(), 2, max_step=0.25), data, starts=2), data)
+    ahead, finer = bm.forecast(coarse, 6).summary_frame(), bm.forecast(fine, 6).summary_frame()
+    assert list(finer.index) == list(ahead.index)
+    assert finer["sd"].to_numpy() == pytest.approx(ahead["sd"].to_numpy(), rel=0.15)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from basismodels.errors import ModelError, real
 from basismodels.estimands.ahead import steps_ahead
 from basismodels.estimands.mixture import Law, Mixture, branches, merged, observed
+from basismodels.problem import pieces_of, spacing_of
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
@@ -68,17 +69,19 @@ def forecast(fit: Fit, horizon: float = 24.0) -> Forecast:
     paths into it.
     """
     layout = fit.problem.layout
-    spacing = float(np.median(layout.dt[layout.row[1:]]))
+    spacing = spacing_of(fit.problem)
     count = int(np.ceil(real(horizon, "horizon", above=0.0, remedy="horizon=24, in hours") / spacing - 1e-9))
     if not 1 <= count <= _MOST_STEPS:
         raise ModelError(f"a horizon of {horizon:g} h is {count:,} steps of {spacing:g} h, not 1 to {_MOST_STEPS:,}")
-    step, later = steps_ahead(fit.problem, fit.x, spacing), steps_ahead(fit.problem, fit.x, spacing, later=True)
+    pieces = pieces_of(fit.problem, spacing)
+    step, later = (steps_ahead(fit.problem, fit.x, spacing / pieces, later=which) for which in (False, True))
     found = fit.filtered
     law = Law(found.p[-1:], found.mean[-1:], found.var[-1:])
     steps: list[Mixture] = []
-    for _ in range(count):
+    for piece in range(1, count * pieces + 1):
         parts = branches(law, step)
-        steps.append(observed(parts, step))
+        if piece % pieces == 0:
+            steps.append(observed(parts, step))
         law, step = merged(parts), later
     hours = spacing * np.arange(1, count + 1, dtype=np.float64)
     share = np.concatenate([one.weights for one in steps])

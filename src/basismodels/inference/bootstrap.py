@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from basismodels._paths import diffuse_levels
 from basismodels.inference.blocks import block_simulator
 from basismodels.inference.simulate import simulate_path
 from basismodels.inference.starts import bounds, scales
@@ -93,7 +94,7 @@ def simulator(problem: Problem, x: Array) -> Callable[[np.random.Generator], Arr
     if places(problem.layout, problem.engine.name == "hamilton") is None:
         return lambda rng: simulate_path(problem, x, rng).y
     steps, start = assemble.coefficients(problem.layout, x)
-    level = assemble.natural(problem.layout, x).theta[0]
+    level = diffuse_levels(problem, x)
     r, n = problem.layout.row[1], len(problem.layout.y)
 
     def make(rng: np.random.Generator) -> Array:

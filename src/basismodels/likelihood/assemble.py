@@ -162,7 +162,7 @@ def moments(layout: Layout, nat: Natural) -> Moments | None:
     With b = a - kappa centre, solves Q'u - kappa u + b pi = 0 and Q'm - 2 kappa m + 2 b u + sigma^2 pi = 0.
     """
     kappa, push = nat.kappa[0], nat.drift[0] - nat.kappa[0] * layout.centre
-    law = law_of(nat)
+    law = still_law(nat)
     if layout.regimes == 1 and kappa[0] <= 0:
         return None
     q = transition.generator(nat.rates[:1])[0].T
@@ -177,11 +177,14 @@ def moments(layout: Layout, nat: Natural) -> Moments | None:
     return Moments(law, first, second)
 
 
+def still_law(nat: Natural) -> Array:
+    """Stationary law of the chain at the first step's rates, (K,)."""
+    return np.ones(1) if nat.rates.shape[1] == 1 else transition.stationary_law(nat.rates[0])
+
+
 def law_of(nat: Natural) -> Array:
-    """Law of the chain at the first observation, (K,)."""
-    if nat.rates.shape[1] == 1:
-        return np.ones(1)
-    return nat.start_law if nat.start_law is not None else transition.stationary_law(nat.rates[0])
+    """Law of the chain at the first observation, (K,); x given the regime has its stationary law all the same."""
+    return nat.start_law if nat.start_law is not None else still_law(nat)
 
 
 def start_of(layout: Layout, nat: Natural) -> tuple[Start, Moments | None]:
@@ -197,7 +200,7 @@ def start_of(layout: Layout, nat: Natural) -> tuple[Start, Moments | None]:
     ratio = found.first / found.law
     mean[:, 0] = layout.centre + ratio
     var[:, 0] = found.second / found.law - ratio**2
-    return Start(found.law, mean, var, np.zeros(k), 0.0), found
+    return Start(law_of(nat), mean, var, np.zeros(k), 0.0), found
 
 
 class Bound(NamedTuple):
@@ -284,20 +287,22 @@ def _step_bars(layout: Layout, nat: Natural, bars: Steps) -> dict[str, Array]:
 
 def _add_start_bars(layout: Layout, at: Bound, bars: Start, eta: dict[str, Array]) -> None:
     """Adds what the start contributes at the first step."""
-    nat, law_bar = at.nat, bars.p.copy()
+    nat, still_bar = at.nat, np.zeros(layout.regimes)
     if "slow.kappa" in layout.places:
         g = float(bars.var[:, 2].sum())
         level = nat.slow_variance[0] / (2.0 * nat.slow_kappa[0])
         eta["slow.kappa"][0, 0] -= g * level / nat.slow_kappa[0]
         eta["slow.sigma"][0, 0] += g / (2.0 * nat.slow_kappa[0])
     if at.found is not None:
-        law_bar += _moment_bars(layout, nat, at.found, bars, eta)
+        still_bar += _moment_bars(layout, nat, at.found, bars, eta)
     law = at.start.p
     if "chain_start" in layout.places:
         eta["chain_start"] = np.zeros((len(layout.dt), layout.regimes))
-        eta["chain_start"][0] = law * (law_bar - law @ law_bar)
-    elif layout.regimes > 1:
-        _law_bars(nat, law, law_bar, eta)
+        eta["chain_start"][0] = law * (bars.p - law @ bars.p)
+    else:
+        still_bar += bars.p
+    if layout.regimes > 1:
+        _law_bars(nat, still_law(nat), still_bar, eta)
 
 
 def _moment_bars(layout: Layout, nat: Natural, found: Moments, bars: Start, eta: dict[str, Array]) -> Array:

@@ -14,12 +14,14 @@ from basismodels.likelihood.lane_bits import apart
 
 
 class Begin(NamedTuple):
-    """Law of the chain (K,), first and second moments of x times the law, and whether they exist (1.0) or x is diffuse.
+    """Law of the chain at the start and its stationary law (K,), first and second stationary moments of x times the
+    latter, and whether they exist (1.0) or x is diffuse.
 
     mean (K, 2), var (K, 3), diffuse (K,) and flat as in `kim.Start`.
     """
 
     law: np.ndarray
+    still: np.ndarray
     first: np.ndarray
     second: np.ndarray
     proper: float
@@ -45,12 +47,10 @@ def _stationary_system(K, rates):  # type: ignore[no-untyped-def]
 
 
 @njit(error_model="numpy")
-def _law(K, rates, free):  # type: ignore[no-untyped-def]
+def _still(K, rates):  # type: ignore[no-untyped-def]
     apart()
     if K == 1:
         return np.ones(1)
-    if free.sum() > 0.0:
-        return free
     if K == 2:
         return np.array([rates[2], rates[1]]) / (rates[1] + rates[2])
     target = np.zeros(K)
@@ -74,7 +74,8 @@ def begin(K, nat, settings, slow):  # type: ignore[no-untyped-def]
     apart()
     centre, kappa, variance = settings[1], nat.kappa[0], nat.variance[0]
     push = nat.drift[0] - kappa * centre
-    law = _law(K, nat.rates[0], nat.law)
+    law = _still(K, nat.rates[0])
+    start = nat.law if nat.law.sum() > 0.0 and K > 1 else law
     mean, var, diffuse = np.zeros((K, 2)), np.zeros((K, 3)), np.zeros(K)
     if slow:
         var[:, 2] = nat.slow_variance[0] / (2.0 * nat.slow_kappa[0])
@@ -90,11 +91,11 @@ def begin(K, nat, settings, slow):  # type: ignore[no-untyped-def]
     if not proper:
         diffuse[:] = 1.0
         flat = -math.log(10.0 * settings[2] * math.sqrt(2.0 * math.pi)) if settings[0] > 0.0 else 0.0
-        return Begin(law, first, second, 0.0, mean, var, diffuse, flat)
+        return Begin(start, law, first, second, 0.0, mean, var, diffuse, flat)
     for k in range(K):
         mean[k, 0] = centre + first[k] / law[k]
         var[k, 0] = second[k] / law[k] - (first[k] / law[k]) ** 2
-    return Begin(law, first, second, 1.0, mean, var, diffuse, 0.0)
+    return Begin(start, law, first, second, 1.0, mean, var, diffuse, 0.0)
 
 
 @njit(error_model="numpy")
@@ -106,14 +107,17 @@ def unbegin(K, nat, settings, at, law_bar, mean_bar, var_bar, slow, bars):  # ty
         level = nat.slow_variance[0] / (2.0 * nat.slow_kappa[0])
         bars[4][0] -= g * level / nat.slow_kappa[0]
         bars[5][0] += g / (2.0 * nat.slow_kappa[0])
+    still_bar = np.zeros(K)
     if at.proper > 0.0:
-        law_bar = law_bar + _moment_bars(K, nat, settings[1], at, mean_bar, var_bar, bars)
+        still_bar += _moment_bars(K, nat, settings[1], at, mean_bar, var_bar, bars)
     if nat.law.sum() > 0.0:
         whole = (at.law * law_bar).sum()
         for k in range(K):
             bars[7][0, k] += at.law[k] * (law_bar[k] - whole)
-    elif K > 1:
-        _law_bars(K, nat.rates[0], at.law, law_bar, bars[6][0])
+    else:
+        still_bar += law_bar
+    if K > 1:
+        _law_bars(K, nat.rates[0], at.still, still_bar, bars[6][0])
 
 
 @njit(error_model="numpy")
@@ -122,7 +126,7 @@ def _moment_bars(K, nat, centre, at, mean_bar, var_bar, bars):  # type: ignore[n
     apart()
     kappa, variance = nat.kappa[0], nat.variance[0]
     push = nat.drift[0] - kappa * centre
-    law, first, second = at.law, at.first, at.second
+    law, first, second = at.still, at.first, at.second
     q = generator(K, nat.rates[0])
     ratio = first / law
     spread_bar = mean_bar[:, 0] - 2.0 * ratio * var_bar[:, 0]

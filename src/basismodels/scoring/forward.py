@@ -13,6 +13,7 @@ from basismodels.inference.online import Online, at_end, extend, update
 from basismodels.likelihood import assemble
 from basismodels.likelihood.assemble import Layout
 from basismodels.likelihood.kim import Filtered, Steps
+from basismodels.problem import spacing_of
 from basismodels.results import Fit
 from basismodels.series import BasisSeries
 
@@ -62,7 +63,7 @@ def several_steps(fit: Fit, ahead: Ahead, count: int) -> Mixture:
     the row itself is known.
     """
     layout, n = fit.problem.layout, len(ahead.filtered.p)
-    spacing = float(np.median(layout.dt[layout.row[1:]]))
+    spacing = spacing_of(fit.problem)
     elapsed = _elapsed(ahead.online.time, count, spacing)
     pieces = _pieces(fit, elapsed, count, spacing)
     rows = {name: ahead.designs.get(name, np.ones((n, 1))) for name in layout.places}
