@@ -26,10 +26,10 @@ COUNT, ROUND = 20_000, 4_000
 CASES: dict[str, tuple[str, str, str]] = {
     "random-walk": ("random-walk", "2024-01-01", "2024-01-08"),
     "ou": ("ou", "2024-01-01", "2024-01-08"),
-    "ou, funding": ('OU(theta="1 + funding")', "2024-01-02", "2024-01-12"),
+    "ou, funding": ('OU(theta="1 + funding")', "2024-03-08", "2024-03-27"),
     "ou-noise": ("ou-noise", "2024-01-01", "2024-01-15"),
     "two-factor": ("two-factor", "2024-01-01", "2024-01-25"),
-    "ou, speed by funding": ('OU(kappa="1 + funding")', "2024-01-02", "2024-01-12"),
+    "ou, speed by funding": ('OU(kappa="1 + funding")', "2024-03-08", "2024-03-27"),
 }
 
 

@@ -30,7 +30,7 @@ from basismodels.results import Fit
 Array = NDArray[np.float64]
 THRESHOLD = 0.5
 FEW = 10.0
-_COARSE = {"points": 81, "steps": 32}
+COARSE = {"points": 81, "steps": 32}
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def failing(problem: Problem, x: Array, event: Event, *, coarse: bool = False, l
     state = state_of(problem, smoothed)
     lost = outside(
         problem, x, state, horizon=event.horizon, band=event.band, target=event.target, hold=True,
-        **(_COARSE if coarse else {}),
+        **(COARSE if coarse else {}),
     )  # fmt: skip
     seen = np.isfinite(problem.layout.y[problem.place])
     weight = state.weights[seen].sum(axis=0)

@@ -26,36 +26,36 @@ class Law(NamedTuple):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _read(grid, row, d):  # type: ignore[no-untyped-def]
-    """A table's row at distance d, linear between points."""
-    hi = grid.shape[0] - 1
-    if d >= grid[hi]:
-        return row[hi]
+def _place(values, at):  # type: ignore[no-untyped-def]
+    """The value below, and the share of the one above; the ends beyond them."""
+    hi = values.shape[0] - 1
+    if at >= values[hi]:
+        return hi - 1, 1.0
+    if at <= values[0]:
+        return 0, 0.0
     lo = 0
     while hi - lo > 1:
         mid = (lo + hi) // 2
-        if grid[mid] <= d:
+        if values[mid] <= at:
             lo = mid
         else:
             hi = mid
-    f = (d - grid[lo]) / (grid[hi] - grid[lo])
-    return row[lo] * (1.0 - f) + row[hi] * f
+    return lo, (at - values[lo]) / (values[lo + 1] - values[lo])
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def _beyond(grid, values, table, level, spread, d, nodes, node_weights):  # type: ignore[no-untyped-def]
     """Mean over the level, normal about `level`, of a table (M, n) at distance d: linear between levels and points."""
-    M = values.shape[0]
-    if M == 1:
-        return _read(grid, table[0], d)
+    i, f = _place(grid, d)
+    if values.shape[0] == 1:
+        return table[0, i] + f * (table[0, i + 1] - table[0, i])
     count = nodes.shape[0] if spread > 0.0 else 1
     acc = 0.0
     for q in range(count):
-        at = level + spread * nodes[q] if count > 1 else level
-        m = min(max(np.searchsorted(values, at) - 1, 0), M - 2)
-        share = min(max((at - values[m]) / (values[m + 1] - values[m]), 0.0), 1.0)
-        value = (1.0 - share) * _read(grid, table[m], d) + share * _read(grid, table[m + 1], d)
-        acc += value * (node_weights[q] if count > 1 else 1.0)
+        m, g = _place(values, level + spread * nodes[q] if count > 1 else level)
+        near = table[m, i] + f * (table[m, i + 1] - table[m, i])
+        far = table[m + 1, i] + f * (table[m + 1, i + 1] - table[m + 1, i])
+        acc += (near + g * (far - near)) * (node_weights[q] if count > 1 else 1.0)
     return acc
 
 
@@ -66,7 +66,7 @@ def _expected_outside(law, edge, grid, values, table, nodes, node_weights, fewer
     n, K = mean.shape
     for i in range(n):
         for k in range(K):
-            if weights[i, k] < 1e-12:
+            if weights[i, k] < 1e-9:
                 continue
             acc = 0.0
             for q in range(nodes.shape[0]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,9 @@ from numpy.typing import NDArray
 
 from basismodels._limits import draw_limits
 from basismodels.errors import ModelError
-from basismodels.estimands.passage import convergence_probability
+from basismodels.estimands.failure import COARSE
+from basismodels.estimands.passage import convergence_probability, outside
+from basismodels.estimands.state import state_of
 from basismodels.inference.draws import draws_of
 from basismodels.results import Fit
 
@@ -48,13 +49,18 @@ def no_return(
 
 def _paths(fit: Fit, points: Array, horizon: float, band: float, target: float) -> Array:
     """The probability by time under each draw, (draws, n); a draw under which it is not finite is left out."""
+    problem = fit.problem
 
     def one(x: Array) -> Array | None:
         try:
-            made = convergence_probability(replace(fit, x=x), horizon=horizon, band=band, target=target)
+            state = state_of(problem, problem.engine.filter(problem.layout, x))
+            lost = outside(
+                problem, x, state, horizon=horizon, band=band, target=target,
+                points=COARSE["points"], steps=COARSE["steps"],
+            )  # fmt: skip
         except (ModelError, np.linalg.LinAlgError):
             return None
-        path = made[NAME].to_numpy()
+        path = np.clip((state.weights * lost).sum(axis=1), 0.0, 1.0)
         return path if np.isfinite(path).all() else None
 
     with ThreadPoolExecutor(max_workers=2) as pool:
