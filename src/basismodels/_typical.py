@@ -33,7 +33,9 @@ def row_of(problem: Problem, name: str, at: Mapping[str, float] | None = None) -
     """Columns of one parameter's formula, (q,), at the medians over the rows or at covariates `at`."""
     made = problem.designs.get(name)
     if at is None or made is None or made.spec is None:
-        return np.asarray(np.median(problem.layout.design[name][problem.layout.row], axis=0))
+        steps = problem.layout.design[name]
+        same = bool((steps == steps[0]).all())
+        return np.asarray(steps[0] if same else np.median(steps[problem.layout.row], axis=0))
     return _asked(problem, made, at)
 
 

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from basismodels._limits import draw_limits
 from basismodels.errors import ModelError, real
-from basismodels.estimands.carry_paths import Payments, Walks, funding_paid, payments, spot_moves, step_hours, walks
+from basismodels.estimands.carry_paths import Payments, Walks, funding_paid, payments, spot_moves, walks
 from basismodels.estimands.passage import check_band
 from basismodels.funding.covariates import rule_of
 from basismodels.funding.guess import guessed
 from basismodels.funding.mechanism import Rule
 from basismodels.inference.draws import draws_of
 from basismodels.inference.intervals import checked_level
+from basismodels.problem import spacing_of
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
@@ -93,7 +94,7 @@ def carry(
         if given is not None:
             real(given, name)
     generator = np.random.default_rng(0 if rng is None else rng)
-    spacing = step_hours(fit.problem)
+    spacing = spacing_of(fit.problem)
     count = math.ceil(horizon / spacing - 1e-9)
     found, said = (rule, "") if rule is not None else _rule(fit)
     now = float(fit.filtered.p[-1] @ fit.filtered.mean[-1].sum(axis=1))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from basismodels.errors import DataError, ModelError
 from basismodels.estimands.ahead import natural_ahead, steps_ahead
 from basismodels.funding.mechanism import Rule
-from basismodels.problem import Problem
+from basismodels.problem import Problem, spacing_of
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
@@ -27,11 +27,6 @@ class Walks(NamedTuple):
     basis: Array
     regime: Regimes
     jump: Array
-
-
-def step_hours(problem: Problem) -> float:
-    """Median spacing of the rows in hours."""
-    return float(np.median(np.diff(problem.data.hours)))
 
 
 class Payments(NamedTuple):
@@ -66,7 +61,7 @@ def payments(fit: Fit, rule: Rule, count: int) -> Payments:
     The premium of an interval is the basis at its rows; that of the running interval begins with the rows
     already seen. Where the rule fixes a payment one interval ahead, the first one follows from the last whole interval.
     """
-    now, spacing = fit.data.time[-1], step_hours(fit.problem)
+    now, spacing = fit.data.time[-1], spacing_of(fit.problem)
     ends = now + pd.to_timedelta(spacing * np.arange(1, count + 1), unit="h")
     before = _seen(fit, rule, now)
     steps: list[int] = []
@@ -115,7 +110,7 @@ def walks(
 
     `due`: payments to come, at which a model with `Settlement` moves the basis.
     """
-    law, hours = problem.engine.filter(problem.layout, x), step_hours(problem)
+    law, hours = problem.engine.filter(problem.layout, x), spacing_of(problem)
     steps = steps_ahead(problem, x, hours, later=True)
     paid_now = natural_ahead(problem, x).jump[0, 0]
     slope, push = _jump(problem, x)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from basismodels._typical import typical
 from basismodels.errors import ModelError, real
-from basismodels.estimands.state import State, state_of
+from basismodels.estimands.state import state_of
 from basismodels.likelihood import passage, passage_mean, wander
 from basismodels.likelihood.assemble import Natural
+from basismodels.likelihood.passage_mean import State
 from basismodels.likelihood.transition import chain_step
 from basismodels.problem import Problem
 from basismodels.results import Fit
@@ -78,8 +79,7 @@ def _one_side(
         levels = wander.levels_of(float(nat.slow_kappa[0]), slow_variance, low, high, rest, fast, horizon)
         reach += 4.0 * math.sqrt(slow_variance * horizon)
     grid, table = passage.hit_probability(kappa, drift, variance, mixes, band, horizon, reach, points, steps, levels)
-    law = passage_mean.Law(state.weights, mean, state.sd, level, state.tilt, state.level_sd)
-    passage_mean.no_return(law, band, grid, levels.values, table, out)
+    passage_mean.no_return(state._replace(mean=mean, level=level), band, grid, levels.values, table, out)
 
 
 def _rest(kappa: Array, drift: Array, band: float, low: float, high: float) -> float:

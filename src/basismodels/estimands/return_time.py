@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from basismodels._typical import typical
 from basismodels.estimands.passage import check_band
-from basismodels.estimands.state import State, state_of
+from basismodels.estimands.state import state_of
+from basismodels.likelihood.passage_mean import State
 from basismodels.likelihood.transition import stationary_law
 from basismodels.likelihood.wander import differences
 from basismodels.results import Fit

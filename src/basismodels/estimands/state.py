@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from basismodels.likelihood.kim import Filtered
+from basismodels.likelihood.passage_mean import State
 from basismodels.likelihood.smoother import Smoothed
 from basismodels.problem import Problem
 
 Array = NDArray[np.float64]
-
-
-class State(NamedTuple):
-    """Law of the basis g = x + l and of the slow level l in each regime, both in bps, every array (n, K).
-
-    weights; mean and sd of g; mean of l, by how much it moves with g, and its sd once g is known.
-    """
-
-    weights: Array
-    mean: Array
-    sd: Array
-    level: Array
-    tilt: Array
-    level_sd: Array
 
 
 def state_of(problem: Problem, found: Filtered | Smoothed) -> State:

@@ -26,7 +26,10 @@ def change_sd(problem: Problem, x: Array) -> Array:
     nat = assemble.natural(problem.layout, x)
     with np.errstate(over="ignore"):
         moved = nat.variance * HOURS * decay_ratio(2.0 * np.maximum(nat.kappa, -30.0) * HOURS)
-    return np.asarray(np.sqrt(np.mean((moved + 2.0 * nat.tau2)[problem.layout.row], axis=0)))
+    steps = moved + 2.0 * nat.tau2
+    # without covariates every step is alike, and a draw need not look at every row
+    same = bool((steps == steps[0]).all())
+    return np.asarray(np.sqrt(steps[0] if same else np.mean(steps[problem.layout.row], axis=0)))
 
 
 def permute(spec: Spec, x: Array, order: NDArray[Any]) -> Array:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-class Law(NamedTuple):
-    """Gaussian law of the basis g and of the level l by time and regime, bps, every array (n, K).
+class State(NamedTuple):
+    """Law of the basis g = x + l and of the slow level l in each regime, both in bps, every array (n, K).
 
-    weights (those without are skipped); mean and sd of g; mean of l, by how much it moves with g, its sd given g.
+    weights; mean and sd of g; mean of l, by how much it moves with g, and its sd once g is known.
     """
 
     weights: Array
@@ -79,12 +79,12 @@ def _expected_outside(law, edge, grid, values, table, nodes, node_weights, fewer
             out[i, k] += acc
 
 
-def no_return(law: Law, edge: float, grid: Array, values: Array, table: Array, out: Array, order: int = 9) -> None:
+def no_return(state: State, edge: float, grid: Array, values: Array, table: Array, out: Array, order: int = 9) -> None:
     """Adds P(g above `edge` and not back within the horizon) by time and regime to `out` (n, K).
 
     `values`, `table`: levels, and P(reached) from `hit_probability`.
     """
     parts = [np.polynomial.hermite_e.hermegauss(count) for count in (order, 5)]
     (nodes, shares), (fewer, fewer_shares) = ((z, w / w.sum()) for z, w in parts)
-    whole = tuple(np.ascontiguousarray(part, dtype=float) for part in law)
+    whole = tuple(np.ascontiguousarray(part, dtype=float) for part in state)
     _expected_outside(whole, edge, grid, values, table, nodes, shares, fewer, fewer_shares, out)
