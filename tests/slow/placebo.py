@@ -4,9 +4,9 @@ A market is walked by the minute for 120 days under Binance's rule and seen by t
 without an effect nothing moves with funding, so a test that rejects more than 5% of them credits a proxy.
 The two markets with an effect are the two-factor one with a pull of 0.05 bp an hour per bp of funding, and with a
 speed that doubles over two bps of funding pressure; power there is at the nominal 5%.
-Regressions are made of every series, likelihood ratios of the level for the first `--states` of each
-market, of speed and transitions for every second of those. One seed a series, whatever the order; counts are
-written after every batch and a later run goes on from them.
+Regressions are made of every series, likelihood ratios of the level for the first `--states` of each market (at most
+POWER of one with an effect), of speed and transitions for every second of those. One seed a series, whatever the
+order; counts are written after every batch and a later run goes on from them.
 
 placebo.csv: market, kind (size or power), test, series, rejected, share, its 95% band (Clopper & Pearson 1934);
 placebo_table.csv: the same, a market a row. The package ships the counts, for the verdicts quote them.
@@ -30,11 +30,17 @@ from joblib import Parallel, delayed
 from scipy.stats import beta
 
 import basismodels as bm
+from basismodels import engine
 from basismodels.estimands.funding_diagnostic import prepared
 from basismodels.estimands.funding_power import PULL, statistics
 from basismodels.estimands.funding_states import COLUMNS, OTHER, ratio_test, start_of, with_false_clock
 from basismodels.estimands.funding_verdict import STATES
+from basismodels.inference import mle, profile
 from basismodels.inference.profile import refit_from
+from basismodels.inference.pytensor_op import kind_of
+from basismodels.likelihood.assemble import Layout
+from basismodels.likelihood.compiled_entry import entry
+from basismodels.likelihood.packed import data_of, shape_of
 from basismodels.model import Model, as_model
 from basismodels.problem import bind
 
@@ -45,6 +51,7 @@ HEADER = ("market", "kind", "test", "series", "rejected", "share", "band_low", "
 RULE = bm.funding.rule("binance", "BTCUSDT", at="2024-01-01")
 HOURS = pd.date_range("2024-01-01 01:00", periods=24 * 120, freq="h", tz="UTC")
 BATCH = 8
+POWER = 500
 SPREAD = 10.0
 BTC = {"kappa": 0.5718, "theta": 0.0485, "sigma": 1.1587, "slow.kappa": 0.0019, "slow.sigma": 0.3181, "tau": 0.7305}
 BTC_TWO_REGIMES = {
@@ -91,10 +98,29 @@ def markets() -> dict[str, Market]:
     }  # fmt: skip
 
 
+def compiled(own: engine.Engine, layout: Layout) -> engine.Objective:
+    """The same objective compiled from end to end: two to four times as fast, after half a minute of compilation."""
+    data, shape = data_of(layout), shape_of(layout)
+    call, _ = entry(kind_of(own), shape.widths)
+
+    def negative(x: np.ndarray) -> tuple[float, np.ndarray]:
+        free, out = np.ascontiguousarray(x), np.empty(len(x))
+        value = call(
+            free.ctypes.data, len(free), data.y.ctypes.data, len(data.y), data.row.ctypes.data, data.dt.ctypes.data,
+            len(data.dt), data.design.ctypes.data, data.design.shape[1], data.settings.ctypes.data,
+            shape.constants.ctypes.data, len(shape.constants), shape.places.ctypes.data, len(shape.places),
+            shape.table.ctypes.data, shape.flags.ctypes.data, out.ctypes.data,
+        )  # fmt: skip
+        return -value, -out
+
+    return negative
+
+
 def rejections(
     market: Market, seed: np.random.SeedSequence, regressions: bool, effects: tuple[str, ...]
 ) -> dict[str, bool]:
     """Which tests reject at 5% on one series; a kink with too few intervals is left out."""
+    mle.objective = profile.objective = compiled
     made = prepared(
         bm.funding.simulate(market.model, RULE, market.params, HOURS, rng=np.random.default_rng(seed)), RULE
     )[0]
@@ -177,10 +203,11 @@ def batches(counts: Counts, series: int, states: int) -> Iterator[tuple[str, ran
         done = {
             name: (begun(counts, name, "level state space"), begun(counts, name, "level naive")) for name in markets()
         }
-        behind = min(done, key=lambda name: done[name])
-        if done[behind][0] < states:
+        asked = {name: states if market.kind == "size" else min(POWER, states) for name, market in markets().items()}
+        behind = min(done, key=lambda name: (done[name][0] >= asked[name], done[name]))
+        if done[behind][0] < asked[behind]:
             start = done[behind][0]
-            yield behind, range(start, min(start + BATCH, states)), True
+            yield behind, range(start, min(start + BATCH, asked[behind])), True
             continue
         name = min(done, key=lambda name: done[name][1])
         if done[name][1] >= series:

@@ -38,6 +38,7 @@ from basismodels.results import Fit
 from basismodels.series import BasisSeries
 
 Array = NDArray[np.float64]
+ITSELF = PremiumLink(0.0, 1.0, 0.0)
 
 
 class Tested(NamedTuple):
@@ -52,13 +53,16 @@ class Tested(NamedTuple):
     full: Fit
 
 
-def from_closes(data: BasisSeries, rule: Rule, *, shifted: bool = False) -> BasisSeries:
+def from_closes(
+    data: BasisSeries, rule: Rule, *, shifted: bool = False, link: PremiumLink | None = None
+) -> BasisSeries:
     """The series with rates that the rule makes of the mean premium of the closes, at the settlements' stamps.
 
-    `shifted`: on a clock half an interval later, by which nobody pays.
+    `shifted`: on a clock half an interval later, by which nobody pays; `link`: as `link_of` gives, which is asked
+    where it is not given.
     """
     settled = settled_of(_half_later(data, rule) if shifted else data, rule)
-    offset, slope, _ = link_of(data, rule) or (0.0, 1.0, 0.0)
+    offset, slope, _ = link or link_of(data, rule) or ITSELF
     mean = pd.Series(offset + slope * settled.premium).ffill().to_numpy(dtype=float) / 1e4
     rate = np.full(len(mean), np.nan)
     for hours in np.unique(settled.hours):
@@ -148,7 +152,8 @@ def _llf(fit: Fit) -> float:
 
 def with_false_clock(data: BasisSeries, rule: Rule) -> BasisSeries:
     """`from_closes` with its columns on a clock half an interval later beside them, named `OTHER` + column."""
-    true, false = from_closes(data, rule), from_closes(data, rule, shifted=True)
+    link = link_of(data, rule) or ITSELF
+    true, false = from_closes(data, rule, link=link), from_closes(data, rule, shifted=True, link=link)
     columns = [funding for funding, _ in COLUMNS.values()]
     beside = false.frame()[columns].add_prefix(OTHER)
     known = beside.notna().all(axis=1).to_numpy()

@@ -21,7 +21,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import numba_funcify
 
-from basismodels.engine import HAMILTON, KALMAN
+from basismodels.engine import HAMILTON, KALMAN, Engine
 from basismodels.likelihood.compiled_entry import entry
 from basismodels.likelihood.packed import packs, shape_of
 from basismodels.problem import Problem
@@ -79,7 +79,7 @@ def function_of(problem: Problem) -> Any:
     if not packs(problem.layout):
         return _through_python(problem)
     table, places, constants, flags, widths = shape_of(problem.layout)
-    call = entry(_kind(problem), widths)[0]
+    call = entry(kind_of(problem.engine), widths)[0]
     many, wide = len(constants), len(places)
 
     @numba.njit(nogil=True)
@@ -97,10 +97,11 @@ def function_of(problem: Problem) -> Any:
     return loglik
 
 
-def _kind(problem: Problem) -> str:
-    if problem.engine is KALMAN:
+def kind_of(engine: Engine) -> str:
+    """Which of the compiled likelihoods serves an engine."""
+    if engine is KALMAN:
         return "kalman"
-    return "hamilton" if problem.engine is HAMILTON else "kim"
+    return "hamilton" if engine is HAMILTON else "kim"
 
 
 def _through_python(problem: Problem) -> Any:
