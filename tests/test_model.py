@@ -43,6 +43,22 @@ def test_a_number_fixes_a_parameter_and_kappa_zero_drops_the_level(data):
     assert names(bm.OU(theta=0.0) + bm.Noise(tau=0.5), data) == ["kappa", "sigma"]
 
 
+def test_the_innovation_is_the_volatility_one_hour_ahead(data):
+    """The same process by either, at the mapped parameters and at both maxima; "sigma" varies what the model has."""
+    assert names(bm.OU(innovation="1") + bm.Noise(), data) == ["kappa", "theta", "innovation", "tau"]
+    assert bm.Switching(bm.OU(innovation="1"), varies=("kappa", "sigma")).varies == ("kappa", "innovation")
+    plain, ahead = bm.fit(bm.OU(), data), bm.fit(bm.OU(innovation="1"), data)
+    assert ahead.llf == pytest.approx(plain.llf, abs=1e-6)
+    kappa, sigma = plain.params["kappa"], plain.params["sigma"]
+    assert ahead.params["kappa"] == pytest.approx(kappa, rel=1e-4)
+    hour = np.sqrt(-np.expm1(-2 * kappa) / (2 * kappa))
+    assert ahead.params["innovation"] == pytest.approx(sigma * hour, rel=1e-4)
+    assert ahead.problem.spec.coefficients[2].unit == "bps"
+    mapped = {"kappa": kappa, "theta": plain.params["theta"], "innovation": sigma * hour}
+    made = bm.simulate(bm.OU(innovation="1"), mapped, data.time, rng=1)
+    np.testing.assert_allclose(made.basis, bm.simulate(bm.OU(), dict(plain.params), data.time, rng=1).basis, rtol=1e-9)
+
+
 def test_tau_switches_only_where_there_is_noise(data):
     assert "tau[1]" in names(bm.Switching(bm.OU() + bm.Noise()), data)
     assert bm.Switching(bm.OU()).varies == ("kappa", "sigma")
@@ -75,6 +91,7 @@ def test_models_are_split_at_commas_outside_brackets():
     ("build", "word"),
     [
         (lambda: bm.OU() + bm.OU(), "once"),
+        (lambda: bm.fit(bm.OU(sigma="1 + funding", innovation="1"), bm.load_example()), "given twice"),
         (lambda: bm.Switching(bm.Noise()), "OU component"),
         (lambda: bm.Switching(bm.Switching(bm.OU())), "again"),
         (lambda: bm.Switching(bm.OU(), regimes=1), "from 2 to"),

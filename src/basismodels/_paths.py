@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from basismodels.likelihood import assemble
+from basismodels.likelihood import assemble, predictors
 from basismodels.likelihood.kim import Start, Steps
 from basismodels.problem import Problem
 
@@ -57,7 +57,7 @@ def simulate_path(problem: Problem, x: Array, rng: np.random.Generator) -> Path:
 
 def diffuse_levels(problem: Problem, x: Array) -> Array:
     """Where a diffuse start begins, (K,) bps: at theta, at zero in a regime that does not revert to it."""
-    nat = assemble.natural(problem.layout, x)
+    nat = predictors.natural(problem.layout, x)
     kappa, drift = nat.kappa[0], nat.drift[0]
     return np.asarray(np.divide(drift, kappa, out=np.zeros_like(drift), where=kappa > 0))
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
-from basismodels.likelihood import assemble
-from basismodels.likelihood.assemble import Natural
+from basismodels.likelihood import predictors
+from basismodels.likelihood.predictors import Natural
 from basismodels.model import Design, design_again
 from basismodels.problem import Problem
 
@@ -26,7 +26,7 @@ def typical(problem: Problem, x: Array, at: Mapping[str, float] | None = None) -
     rows = {name: row_of(problem, name, at)[None, :] for name in layout.design if name != "jump"}
     places = {name: places for name, places in layout.places.items() if name in rows and name != "chain_start"}
     one = layout._replace(dt=np.ones(1), row=np.zeros(1, dtype=np.int64), design=rows, places=places)
-    return assemble.natural(one, x)
+    return predictors.natural(one, x)
 
 
 def row_of(problem: Problem, name: str, at: Mapping[str, float] | None = None) -> Array:

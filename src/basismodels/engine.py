@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basismodels.likelihood import assemble, hamilton, hamilton_layout, kalman, kim, smoother
-from basismodels.likelihood.assemble import Layout
 from basismodels.likelihood.hamilton_layout import Places, places
 from basismodels.likelihood.kim import Filtered
+from basismodels.likelihood.predictors import Layout
 from basismodels.likelihood.smoother import Smoothed
 
 Array = NDArray[np.float64]

@@ -33,7 +33,8 @@ class Component:
 
     def formulas(self) -> dict[str, Formula]:
         """Formula or fixed number of each declared parameter, by the parameter's full name."""
-        found = {param.name: getattr(self, attribute) for attribute, param in self.params.items()}
+        given = {param.name: getattr(self, attribute) for attribute, param in self.params.items()}
+        found = {name: value for name, value in given.items() if value is not None}
         for name, value in found.items():
             if not isinstance(value, str) and abs(real(value, name, remedy=f'{name}="1", or a number')) > _LARGEST:
                 raise ModelError(f"{name} cannot be fixed at {value:g}")

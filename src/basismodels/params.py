@@ -37,6 +37,7 @@ class Param:
 KAPPA = Param("kappa", "1/h", "log", r"\kappa", "speed of mean reversion")
 THETA = Param("theta", "bps", "identity", r"\theta", "level the basis reverts to")
 SIGMA = Param("sigma", "bps/sqrt(h)", "log", r"\sigma", "volatility of the basis")
+INNOVATION = Param("innovation", "bps", "log", r"\eta", "standard deviation of the basis one hour ahead")
 TAU = Param("tau", "bps", "log", r"\tau", "standard deviation of the measurement noise")
 OUTLIER_SHARE = Param("outlier.share", "", "logit", r"\epsilon", "share of outliers in the noise", False)
 OUTLIER_SCALE = Param("outlier.scale", "", "log", r"r", "outliers add this many tau in quadrature", False)
@@ -49,7 +50,7 @@ CHAIN_START = Param("chain_start", "", "identity", r"\pi_0", "log odds of the fi
 PARAMS = {
     p.name: p
     for p in (
-        KAPPA, THETA, SIGMA, TAU, OUTLIER_SHARE, OUTLIER_SCALE, SLOW_KAPPA, SLOW_SIGMA, JUMP, RATE,
+        KAPPA, THETA, SIGMA, INNOVATION, TAU, OUTLIER_SHARE, OUTLIER_SCALE, SLOW_KAPPA, SLOW_SIGMA, JUMP, RATE,
         CHAIN_START,
     )
 }  # fmt: skip
@@ -108,6 +109,7 @@ PRIORS: dict[str, Callable[[Size], Prior]] = {
     "kappa": lambda s: _between(1.0 / s.span, 1.5 / s.step),
     "theta": lambda s: _normal(s.centre, 2.0 * s.spread),
     "sigma": lambda s: _log_normal(0.8 * s.volatility, 1.0),
+    "innovation": lambda s: _log_normal(0.8 * s.volatility, 1.0),
     "tau": lambda s: _log_normal(0.3 * s.volatility * math.sqrt(s.step), 1.2),
     "outlier.share": lambda s: Prior("Beta", (("alpha", 1.0), ("beta", 19.0))),
     "outlier.scale": lambda s: _log_normal(5.0, 0.7),

@@ -16,7 +16,7 @@ from basismodels.engine import Engine, choose
 from basismodels.errors import BasismodelsError, DataError, ModelError
 from basismodels.funding.covariates import COVARIATES
 from basismodels.funding.guess import completed, used, without_constant
-from basismodels.likelihood.assemble import Layout
+from basismodels.likelihood.predictors import Layout
 from basismodels.model import Component, Design, Model, as_model, designs_again
 from basismodels.params import JUMP, Link, Spec
 from basismodels.series import BasisSeries

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from basismodels._limits import draw_limits
 from basismodels.errors import ModelError
-from basismodels.likelihood import assemble
+from basismodels.likelihood import assemble, predictors, stationary
 from basismodels.likelihood.kim import Filtered
 from basismodels.likelihood.smoother import Smoothed
 from basismodels.model import Model
@@ -162,7 +162,7 @@ class Fit:
         steps, _ = assemble.coefficients(self.problem.layout, self.x)
         p = self.filtered.p
         predicted = np.empty_like(p)
-        predicted[0] = p[0] if k == 1 else assemble.law_of(assemble.natural(self.problem.layout, self.x))
+        predicted[0] = p[0] if k == 1 else stationary.law_of(predictors.natural(self.problem.layout, self.x))
         predicted[1:] = np.einsum("ij,ijk->ik", p[:-1], steps.p[self.problem.layout.row[1:]])
         parts = {"filtered": p, "smoothed": self.smoothed.p, "predicted": predicted}
         frames = {kind: pd.DataFrame(part[place], index=self.problem.time) for kind, part in parts.items()}

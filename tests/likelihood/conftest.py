@@ -93,7 +93,7 @@ def at_point(problem: Problem, seed: int = 0, jitter: float = 0.2) -> np.ndarray
     """A plausible free vector of a bound problem."""
     g = np.random.default_rng(seed)
     natural = {
-        "kappa": 0.3, "theta": 2.0, "sigma": 1.1, "tau": 0.4, "slow.kappa": 0.02, "slow.sigma": 0.4,
+        "kappa": 0.3, "theta": 2.0, "sigma": 1.1, "innovation": 0.9, "tau": 0.4, "slow.kappa": 0.02, "slow.sigma": 0.4,
         "q": 0.05, "chain_start": 0.3, "outlier.share": 0.12, "outlier.scale": 2.7,
     }  # fmt: skip
     plain = [natural[c.param] if c.column == "Intercept" else 0.1 for c in problem.spec.coefficients]
@@ -118,6 +118,9 @@ MODELS: dict[str, Callable[[], Any]] = {
     "ou, jump": lambda: OU(kappa="1 + z") + Settlement(jump="0 + w"),
     "switching-ou, jump": lambda: Switching(OU() + Settlement(jump="0 + w + z"), 2),
     "switching-two-factor, jump": lambda: Switching(OU() + SlowOU() + Noise() + Settlement(jump="0 + w"), 2),
+    "innovation": lambda: OU(kappa="1 + z", innovation="1 + w") + Noise(),
+    "switching-ou, innovation": lambda: Switching(OU(innovation="1"), 2, varies=("kappa", "theta")),
+    "switching-two-factor, innovation": lambda: Switching(OU(innovation="1") + SlowOU() + Noise(), 2),
     "switching-ou": lambda: Switching(OU(), 2),
     "switching-ou, all vary": lambda: Switching(OU(), 2, varies=("kappa", "theta", "sigma"), chain_start="free"),
     "switching-ou, rates": lambda: Switching(

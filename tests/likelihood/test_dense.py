@@ -8,7 +8,7 @@ import pytest
 from basismodels.components.noise import Noise
 from basismodels.components.ou import OU
 from basismodels.components.slow import SlowOU
-from basismodels.likelihood import assemble, kalman, ou
+from basismodels.likelihood import assemble, kalman, ou, predictors
 from basismodels.likelihood.kim import Start, Steps
 from basismodels.problem import bind
 
@@ -144,7 +144,7 @@ def test_a_stationary_start_is_the_law_of_a_long_past(series, point):
     made = bind(Switching(OU(), 3, varies=("kappa", "theta", "sigma")), series(gaps=False))
     x = point(made, 2)
     steps, start = assemble.coefficients(made.layout, x)
-    nat = assemble.natural(made.layout, x)
+    nat = predictors.natural(made.layout, x)
     q = assemble.transition.generator(nat.rates[:1])[0]
     law, mean = start.p, start.mean[:, 0]
     second = start.var[:, 0] + mean**2

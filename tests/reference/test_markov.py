@@ -205,29 +205,27 @@ def as_ou(found: Estimate):
 
 
 ROWS = {
-    "7": (OU(), {}),
-    "8": (OU(theta="1 + gap + inflation"), {"gap": 1, "inflation": 2}),
-    "10": (OU(), {}),
-    "11": (OU(theta=0), {}),
+    "7": (OU(innovation="1"), {}, ("kappa", "theta")),
+    "8": (OU(theta="1 + gap + inflation", innovation="1"), {"gap": 1, "inflation": 2}, ("kappa", "theta")),
+    "10": (OU(), {}, ("kappa", "theta", "sigma")),
+    "11": (OU(theta=0), {}, ("kappa", "sigma")),
 }
 
 
 @pytest.mark.parametrize("name", list(ROWS))
 def test_through_fit(name):
-    """The same likelihood as an Ornstein-Uhlenbeck model in hours.
+    """The printed likelihood and estimates as those of an Ornstein-Uhlenbeck model in hours.
 
-    Rows 7 and 8 share one variance of the step, which no common sigma gives when kappa
-    switches; with a sigma for each regime `fit` must do at least as well.
+    Rows 7 and 8 share one variance of the step: the regimes' innovation.
     """
-    ou, columns = ROWS[name]
+    ou, columns, varies = ROWS[name]
     model, best = model_of(name), best_of(name)
     data = hourly(model.y, {key: model.z[:, at] for key, at in columns.items()} or None)
-    varies = ("kappa", "sigma") if name == "11" else ("kappa", "theta", "sigma")
     switching = Switching(ou, 2, varies=varies)
     problem = bind(switching, data, initial="conditional")
     assert problem.engine.name == "hamilton"
     kappa, theta, sigma, q = as_ou(best.estimate)
-    at = {f"q[{j}->{1 - j}]": q[j, 1 - j] for j in (0, 1)}
+    at = {f"q[{j}->{1 - j}]": q[j, 1 - j] for j in (0, 1)} | {"innovation": np.sqrt(best.estimate.v[0])}
     for k in (0, 1):
         at |= {f"kappa[{k}]": kappa[k], f"sigma[{k}]": sigma[k]}
         if name != "11":
@@ -235,7 +233,8 @@ def test_through_fit(name):
     x = problem.spec.to_free(np.array([at[key] for key in problem.spec.names]))
     assert problem.engine.loglik(problem.layout, x) == pytest.approx(best.llf, abs=1e-8)
     made = fit(switching, data, initial="conditional", starts=20 if name == "10" else 6)
-    if name in ("10", "11"):
-        assert made.llf == pytest.approx(float(STORED[name]["llf"]), abs=0.51 * unit_of(STORED[name]["llf"]))
-    else:
-        assert made.llf > best.llf - 1e-6
+    assert made.llf == pytest.approx(float(STORED[name]["llf"]), abs=0.51 * unit_of(STORED[name]["llf"]))
+    slopes = sorted(np.exp(-made.params[["kappa[0]", "kappa[1]"]]))
+    np.testing.assert_allclose(slopes, sorted(best.estimate.phi), atol=2e-5)
+    if "innovation" in made.names:
+        assert made.params["innovation"] ** 2 == pytest.approx(float(STORED[name]["v"][0]), abs=2e-6)

@@ -37,7 +37,7 @@ from basismodels.components.ou import OU
 from basismodels.components.slow import SlowOU
 from basismodels.components.switching import Switching
 from basismodels.inference.simulate import simulate_path
-from basismodels.likelihood import assemble, particles
+from basismodels.likelihood import assemble, particles, predictors
 from basismodels.problem import Problem, bind
 from basismodels.series import BasisSeries
 from basismodels.sources.files import read
@@ -125,7 +125,7 @@ def draw(setting: Setting, problem: Problem, x: np.ndarray, rng: np.random.Gener
     path = simulate_path(problem, x, rng)
     if setting.source == "simulated":
         return path.y
-    tau = np.sqrt(assemble.natural(problem.layout, x).tau2[0, path.regime])
+    tau = np.sqrt(predictors.natural(problem.layout, x).tau2[0, path.regime])
     hit = rng.random(HOURS) < 0.02
     return path.y + np.where(hit, 5.0 * tau * rng.choice([-1.0, 1.0], HOURS), 0.0)
 

@@ -38,9 +38,9 @@ from basismodels.estimands.funding_verdict import STATES
 from basismodels.inference import mle, profile
 from basismodels.inference.profile import refit_from
 from basismodels.inference.pytensor_op import kind_of
-from basismodels.likelihood.assemble import Layout
 from basismodels.likelihood.compiled_entry import entry
 from basismodels.likelihood.packed import data_of, shape_of
+from basismodels.likelihood.predictors import Layout
 from basismodels.model import Model, as_model
 from basismodels.problem import bind
 
@@ -51,7 +51,7 @@ HEADER = ("market", "kind", "test", "series", "rejected", "share", "band_low", "
 RULE = bm.funding.rule("binance", "BTCUSDT", at="2024-01-01")
 HOURS = pd.date_range("2024-01-01 01:00", periods=24 * 120, freq="h", tz="UTC")
 BATCH = 8
-POWER = 500
+POWER = 400
 SPREAD = 10.0
 BTC = {"kappa": 0.5718, "theta": 0.0485, "sigma": 1.1587, "slow.kappa": 0.0019, "slow.sigma": 0.3181, "tau": 0.7305}
 BTC_TWO_REGIMES = {

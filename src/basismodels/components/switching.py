@@ -20,10 +20,10 @@ def Switching(
 ) -> Model:
     """The model in several regimes of a Markov chain in continuous time (Hamilton 1989; Kim 1994).
 
-    `varies`: parameters that differ between regimes ("kappa" all its coefficients,
-    "kappa:x" one slope); `transition`: formula of the log rates in 1/h;
-    `chain_start`: "stationary" or "free"; `max_step`: longest step in hours over which
-    the regime is held, default the median spacing.
+    `varies`: parameters that differ between regimes ("kappa" all its coefficients, "kappa:x" one slope; "sigma"
+    stands for the innovation where the model has that instead); `transition`: formula of the log rates in 1/h;
+    `chain_start`: "stationary" or "free"; `max_step`: longest step in hours over which the regime is held, default
+    the median spacing.
     """
     inner = as_model(model)
     if inner.regimes != 1:
@@ -50,8 +50,10 @@ def Switching(
 
 
 def _checked(inner: Model, varies: tuple[str, ...]) -> tuple[str, ...]:
-    known = [name for name in inner.formulas() if name in ("kappa", "theta", "sigma", "tau")]
-    kept = tuple(name for name in varies if name != "tau" or "tau" in known)
+    known = [name for name in inner.formulas() if name in ("kappa", "theta", "sigma", "innovation", "tau")]
+    volatility = "innovation" if "innovation" in known else "sigma"
+    asked = (volatility if name == "sigma" else name for name in varies)
+    kept = tuple(name for name in asked if name != "tau" or "tau" in known)
     unknown = [name for name in kept if name.split(":")[0] not in known]
     if unknown:
         raise ModelError(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from basismodels.likelihood import assemble
-from basismodels.likelihood.assemble import Layout, Natural
+from basismodels.likelihood import assemble, predictors
 from basismodels.likelihood.kim import Steps
+from basismodels.likelihood.predictors import Layout, Natural
 from basismodels.problem import Problem
 
 Array = NDArray[np.float64]
@@ -25,7 +25,7 @@ def layout_ahead(problem: Problem, hours: float) -> Layout:
 
 def natural_ahead(problem: Problem, x: Array) -> Natural:
     """Predictors at the last row under a free vector (p,), one row each."""
-    return assemble.natural(layout_ahead(problem, 1.0), x)
+    return predictors.natural(layout_ahead(problem, 1.0), x)
 
 
 def steps_ahead(problem: Problem, x: Array, hours: float, *, later: bool = False) -> Steps:
@@ -35,4 +35,4 @@ def steps_ahead(problem: Problem, x: Array, hours: float, *, later: bool = False
     """
     layout = layout_ahead(problem, hours)
     layout = assemble.without_jump(layout) if later else layout
-    return assemble.steps_of(layout, assemble.natural(layout, x))
+    return assemble.steps_of(layout, predictors.natural(layout, x))

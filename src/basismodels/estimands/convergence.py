@@ -17,7 +17,7 @@ from basismodels.inference.draws import draws_of
 from basismodels.inference.intervals import Progress, Seed, bootstrapped, checked_level, conf_int, method_of
 from basismodels.inference.inversion import invert
 from basismodels.inference.profile import kappa_interval, profile_interval
-from basismodels.likelihood import assemble
+from basismodels.likelihood import predictors, stationary
 from basismodels.likelihood.transition import generator
 from basismodels.problem import Problem
 from basismodels.results import Estimate, Fit
@@ -172,14 +172,14 @@ def stationary_sd(fit: Fit) -> float:
 
 def _variances(problem: Problem, x: Array) -> tuple[float, float]:
     nat = typical(problem, x)
-    found = assemble.moments(problem.layout, nat)
+    found = stationary.moments(problem.layout, nat)
     slow = _slow_variance(problem, nat)
     if found is None:
         return math.inf, slow
     return float(found.second.sum() - found.first.sum() ** 2), slow
 
 
-def _slow_variance(problem: Problem, nat: assemble.Natural) -> float:
+def _slow_variance(problem: Problem, nat: predictors.Natural) -> float:
     there = "slow.kappa" in problem.layout.places
     return float(nat.slow_variance[0] / (2 * nat.slow_kappa[0])) if there else 0.0
 
@@ -190,7 +190,7 @@ def total_half_life(problem: Problem, x: Array, at: Mapping[str, float] | None =
     Covariates stand at their medians, or at `at`.
     """
     nat = typical(problem, x, at)
-    kappa, found = nat.kappa[0], assemble.moments(problem.layout, nat)
+    kappa, found = nat.kappa[0], stationary.moments(problem.layout, nat)
     if found is None:
         return math.inf
     second = found.second - found.first**2 / found.law

@@ -33,7 +33,7 @@ from basismodels.inference.closed_loop import PremiumLink, premium_link
 from basismodels.inference.mle import fit as fit_model
 from basismodels.inference.profile import refit_from
 from basismodels.model import Model, as_model
-from basismodels.problem import bind
+from basismodels.problem import Problem, bind
 from basismodels.results import Fit
 from basismodels.series import BasisSeries
 
@@ -125,17 +125,18 @@ def ratio_test(data: BasisSeries, effect: str, held: Sequence[str], start: Fit, 
     """
     name = funding or COLUMNS[effect][0]
     small, large = models(effect, name, held, start.model)
-    null = reached(small, data, start, {}) if repr(small) != repr(start.model) else start
-    added = [n for n in bind(large, data).spec.names if n not in null.names]
+    narrow, wide = bound_like(small, data, start), bound_like(large, data, start)
+    null = reached(narrow, start, {}) if repr(small) != repr(start.model) else start
+    added = [n for n in wide.spec.names if n not in null.names]
     unit = float(np.nanstd(data.frame()[name])) or 1.0
     sides = (0.0,) if effect == "level" or start.model.regimes > 1 else (0.0, 0.3, -0.3)
 
     def highest(near: Fit) -> Fit:
-        return max((reached(large, data, near, dict.fromkeys(added, s / unit)) for s in sides), key=_llf)
+        return max((reached(wide, near, dict.fromkeys(added, s / unit)) for s in sides), key=_llf)
 
     full = highest(null)
     for _ in range(_LOOKS):
-        again = reached(small, data, full, {}) if full.llf > null.llf + _NEAR else null
+        again = reached(narrow, full, {}) if full.llf > null.llf + _NEAR else null
         if again.llf <= null.llf + _GAIN:
             break
         null, full = again, max(full, highest(again), key=_llf)
@@ -167,12 +168,14 @@ def _tail(ratio: float, df: int) -> float:
     return float(chi2.sf(ratio, df))
 
 
-def reached(model: Model, data: BasisSeries, near: Fit, slopes: dict[str, float]) -> Fit:
+def bound_like(model: Model, data: BasisSeries, fit: Fit) -> Problem:
+    """A model bound to data as a fit was to its own: start, mask, link and depth."""
+    old = fit.problem
+    return bind(model, data, initial=old.initial, mask=old.mask, kappa_link=old.link, depth=old.layout.depth)
+
+
+def reached(problem: Problem, near: Fit, slopes: dict[str, float]) -> Fit:
     """The maximum reached from another model's estimate, coefficient by coefficient, new slopes as given or zero."""
-    old = near.problem
-    problem = bind(
-        model, data, initial=old.initial, mask=old.mask, kappa_link=old.link, depth=old.layout.depth
-    )
     known = dict(zip(near.names, near.x, strict=True)) | slopes
     x = np.array([known.get(name, 0.0) for name in problem.spec.names])
     return refit_from(replace(near, problem=problem, x=x, cov=np.full((len(x), len(x)), np.nan), llf=-math.inf))

@@ -15,8 +15,8 @@ from basismodels._typical import typical
 from basismodels.errors import ModelError, real
 from basismodels.estimands.state import state_of
 from basismodels.likelihood import passage, passage_mean, wander
-from basismodels.likelihood.assemble import Natural
 from basismodels.likelihood.passage_mean import State
+from basismodels.likelihood.predictors import Natural
 from basismodels.likelihood.transition import chain_step
 from basismodels.problem import Problem
 from basismodels.results import Fit

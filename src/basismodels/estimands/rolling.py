@@ -15,7 +15,7 @@ from basismodels.errors import ModelError
 from basismodels.estimands.convergence import total_half_life
 from basismodels.inference.tasks import Progress, key_of, run_tasks, unpacked
 from basismodels.inference.windows import Windows, block_size, fit_block, whole_fit, windows_of
-from basismodels.likelihood.assemble import Layout
+from basismodels.likelihood.predictors import Layout
 from basismodels.likelihood.transition import generator, stationary_law
 from basismodels.model import Component, Model
 from basismodels.problem import Problem, bind
@@ -94,7 +94,7 @@ def half_lives(problem: Problem, free: Array) -> Array:
     known = np.isfinite(free).all(axis=1)
     out = np.full(len(free), np.nan)
     layout = problem.layout
-    if "slow.kappa" in layout.places or any(len(at) > 1 for at in layout.places.values()):
+    if not {"slow.kappa", "innovation"}.isdisjoint(layout.places) or any(len(at) > 1 for at in layout.places.values()):
         out[known] = [total_half_life(problem, x) for x in free[known]]
     else:
         out[known] = _bare(layout, np.column_stack([free[known], np.tile(layout.constants, (int(known.sum()), 1))]))

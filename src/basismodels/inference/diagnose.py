@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from basismodels._typical import typical
 from basismodels.funding.covariates import COVARIATES
-from basismodels.likelihood import assemble
+from basismodels.likelihood import predictors
 from basismodels.params import INTERCEPT
 from basismodels.problem import Problem
 from basismodels.results import Diagnostic
@@ -95,6 +95,7 @@ def _bounds(problem: Problem, x: Array, box: Array) -> list[Diagnostic]:
             continue
         meaning = {
             ("tau", True): "the data ask for no measurement noise; drop Noise()",
+            ("innovation", True): "a volatility collapses to zero; the likelihood is unbounded there",
             ("sigma", True): "a volatility collapses to zero; the likelihood is unbounded there",
             ("kappa", True): "no reversion can be told from none over this span",
             ("kappa", False): "reversion is complete within one step: its speed cannot be told",
@@ -170,7 +171,7 @@ def _regimes(problem: Problem, x: Array) -> list[Diagnostic]:
     if k == 1:
         return []
     weights = problem.engine.smooth(problem.layout, x).p.sum(axis=0)
-    nat = assemble.natural(problem.layout, x)
+    nat = predictors.natural(problem.layout, x)
     found = [
         Diagnostic(
             "empty",
@@ -197,7 +198,7 @@ def _regimes(problem: Problem, x: Array) -> list[Diagnostic]:
     return found + _swapped(problem, typical(problem, x), int(np.argmax(weights)))
 
 
-def _swapped(problem: Problem, nat: assemble.Natural, usual: int) -> list[Diagnostic]:
+def _swapped(problem: Problem, nat: predictors.Natural, usual: int) -> list[Diagnostic]:
     """A slow level that is faster than the reversion of the usual regime: there the two parts have changed names."""
     if "slow.kappa" not in problem.layout.places or nat.slow_kappa[0] <= nat.kappa[0, usual]:
         return []

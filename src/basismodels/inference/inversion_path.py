@@ -13,7 +13,7 @@ from basismodels.inference.mle import Optimum, descend
 from basismodels.inference.profile import refit_from
 from basismodels.inference.simulate import walk
 from basismodels.inference.starts import bounds, observed, scales, steps
-from basismodels.likelihood import assemble
+from basismodels.likelihood import assemble, predictors
 from basismodels.problem import Problem, bind
 from basismodels.results import Fit
 
@@ -76,7 +76,7 @@ class PathRoot:
     def _first(self, x: Array, rng: np.random.Generator) -> Array:
         """First state if conditional: stationary about a free level, at it where kappa <= 0, else the data's."""
         layout = self.problem.layout
-        nat = assemble.natural(layout, x)
+        nat = predictors.natural(layout, x)
         if "theta" not in self.problem.spec.names:
             return np.full(layout.regimes, layout.y[0])
         kappa, variance = nat.kappa[0], nat.variance[0]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from basismodels.likelihood import assemble
+from basismodels.likelihood import predictors
 from basismodels.likelihood.transition import decay_ratio
 from basismodels.params import Spec
 from basismodels.problem import Problem
@@ -23,7 +23,7 @@ _MOST_PERMUTED = 4
 
 def change_sd(problem: Problem, x: Array) -> Array:
     """Standard deviation in bps of an 8-hour change of the observed basis in each regime, (K,)."""
-    nat = assemble.natural(problem.layout, x)
+    nat = predictors.natural(problem.layout, x)
     with np.errstate(over="ignore"):
         moved = nat.variance * HOURS * decay_ratio(2.0 * np.maximum(nat.kappa, -30.0) * HOURS)
     steps = moved + 2.0 * nat.tau2

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from basismodels.errors import DataError
 from basismodels.inference.funding_onward import joined, named, recent, resettled, with_funding
-from basismodels.likelihood import assemble, kim
-from basismodels.likelihood.assemble import Layout
+from basismodels.likelihood import assemble, kim, predictors
 from basismodels.likelihood.kim import Filtered, Start
+from basismodels.likelihood.predictors import Layout
 from basismodels.model import Design, design_again
 from basismodels.problem import continued
 from basismodels.results import Fit
@@ -71,7 +71,7 @@ def update(before: Fit | Online, new_data: BasisSeries) -> Online:
         )  # fmt: skip
     added = extend(now, new_data)
     layout, place = added.layout, added.place
-    steps = assemble.steps_of(layout, assemble.natural(layout, now.fit.x))
+    steps = assemble.steps_of(layout, predictors.natural(layout, now.fit.x))
     found, state = kim.continued(layout.y, layout.row, steps, now.state, layout.depth)
     rows = Filtered(*(part[place] for part in found))
     return Online(now.fit, new_data.time, rows, added.frame.iloc[[-1]], state, added.recent)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from basismodels.inference.grouping import level_groups, levels_of, volatility_groups
 from basismodels.likelihood import ou
+from basismodels.likelihood.transition import decay_ratio
 from basismodels.params import INTERCEPT, Coefficient
 from basismodels.problem import Problem
 
@@ -68,6 +69,7 @@ def _bound(problem: Problem, c: Coefficient, size: Scales) -> tuple[float, float
         "kappa": (low_speed, math.log(30.0 / size.step)) if c.link == "log" else (-2.0 / size.step, 30.0 / size.step),
         "theta": (size.centre - 1e3 * size.spread, size.centre + 1e3 * size.spread),
         "sigma": (math.log(1e-4 * size.volatility), math.log(1e3 * size.volatility)),
+        "innovation": (math.log(1e-4 * size.volatility), math.log(1e3 * size.volatility)),
         "tau": (math.log(1e-4 * noise), math.log(1e2 * noise)),
         "slow.kappa": (low_speed, math.log(10.0 / size.step)),
         "slow.sigma": (math.log(1e-4 * size.volatility), math.log(1e2 * size.volatility)),
@@ -185,12 +187,13 @@ def _fill(problem: Problem, size: Scales, values: dict[str, float | Array]) -> A
         "q": 0.02 / size.step, "chain_start": 0.0, "outlier.share": 0.02, "outlier.scale": 5.0,
     }  # fmt: skip
     default |= values
+    default["innovation"] = default["sigma"] * np.sqrt(decay_ratio(2.0 * np.asarray(default["kappa"], dtype=float)))
     out = np.zeros(len(problem.spec))
     for i, c in enumerate(problem.spec.coefficients):
         if c.column != INTERCEPT:
             continue
         value = default[c.param]
-        if isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray) and value.ndim:
             ends = [int(part) for part in c.regime.split("->")] if c.regime else []
             value = float(value[tuple(ends)]) if ends else float(np.mean(value))
         out[i] = c.to_free(float(value))

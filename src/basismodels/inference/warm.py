@@ -17,8 +17,8 @@ from basismodels.inference.labels import ordered
 from basismodels.inference.mle import descend, is_plain_ou
 from basismodels.inference.starts import steps
 from basismodels.likelihood import hamilton_layout, hamilton_ou, ou
-from basismodels.likelihood.assemble import Layout
 from basismodels.likelihood.hamilton_layout import places
+from basismodels.likelihood.predictors import Layout
 from basismodels.problem import Problem
 
 Array = NDArray[np.float64]

@@ -18,9 +18,9 @@ from basismodels.inference.mle import at_bound, fit_problem, is_plain_ou
 from basismodels.inference.starts import bounds, scales
 from basismodels.inference.tasks import packed
 from basismodels.inference.warm import Warm, curvature, warm_fit, window_layout
-from basismodels.likelihood import assemble, hamilton_fit, hamilton_ou, ou_rolling
-from basismodels.likelihood.assemble import Layout
+from basismodels.likelihood import hamilton_fit, hamilton_ou, ou_rolling, predictors, stationary
 from basismodels.likelihood.hamilton_layout import places, regular
+from basismodels.likelihood.predictors import Layout
 from basismodels.problem import Problem
 
 Array = NDArray[np.float64]
@@ -224,4 +224,4 @@ def _settled(problem: Problem, x: Array, box: Array, count: float) -> bool:
         return False
     if problem.layout.regimes == 1:
         return True
-    return bool(assemble.law_of(assemble.natural(problem.layout, x)).min() * count >= _FEW)
+    return bool(stationary.law_of(predictors.natural(problem.layout, x)).min() * count >= _FEW)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basismodels.likelihood import hamilton_ou
-from basismodels.likelihood.assemble import Layout
+from basismodels.likelihood.predictors import Layout
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from basismodels.likelihood.assemble import Layout
+from basismodels.likelihood.predictors import Layout
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

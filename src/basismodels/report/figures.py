@@ -59,10 +59,10 @@ def basis(
 
 def _slow_level(fit: Fit) -> NDArray[np.float64]:
     """Smoothed level theta + l in bps at every row, averaged over regimes, (n,)."""
-    from basismodels.likelihood import assemble
+    from basismodels.likelihood import predictors
 
     state = state_of(fit.problem, fit.smoothed)
-    nat = assemble.natural(fit.problem.layout, fit.x)
+    nat = predictors.natural(fit.problem.layout, fit.x)
     theta = nat.theta[fit.problem.layout.row[fit.problem.place]]
     return np.asarray((state.weights * (theta + state.level)).sum(axis=1))
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from basismodels.estimands.mixture import Law, Mixture, branches, merged, observed, rows_of
 from basismodels.inference.online import Online, at_end, extend, update
-from basismodels.likelihood import assemble
-from basismodels.likelihood.assemble import Layout
+from basismodels.likelihood import assemble, predictors
 from basismodels.likelihood.kim import Filtered, Steps
+from basismodels.likelihood.predictors import Layout
 from basismodels.problem import spacing_of
 from basismodels.results import Fit
 from basismodels.series import BasisSeries
@@ -100,7 +100,7 @@ def _pieces(fit: Fit, elapsed: Array, count: int, spacing: float) -> Index:
 
 
 def _steps(layout: Layout, x: Array) -> Steps:
-    return assemble.steps_of(layout, assemble.natural(layout, x))
+    return assemble.steps_of(layout, predictors.natural(layout, x))
 
 
 def _through(steps: Steps, row: Index, law: Law, before: Index, place: Index) -> Mixture:
