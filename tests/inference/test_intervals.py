@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -91,6 +93,15 @@ def test_draws_have_the_fits_moments(fit):
     draws = bm.draws_of(fit, 20_000, rng=1)
     assert np.allclose(draws.mean(axis=0), fit.x, atol=4 * np.sqrt(np.diag(fit.cov) / 20_000))
     assert np.cov(draws.T) == pytest.approx(fit.cov, rel=0.1, abs=0.05 * np.diag(fit.cov).max())
+
+
+def test_limits_come_of_every_draw_a_fit_carries(fit):
+    """The outermost of 3,000 draws are the limits at a level that asks for them."""
+    draws = bm.draws_of(fit, 3000, rng=1)
+    carried = replace(fit, draws=draws, draws_kind="posterior")
+    limits = bm.conf_int(carried, level=1 - 1.9 / 3001)
+    assert limits.loc["tau", "lower"] == pytest.approx(np.exp(draws[:, fit.names.index("tau")].min()), rel=1e-12)
+    assert limits.loc["tau", "upper"] == pytest.approx(np.exp(draws[:, fit.names.index("tau")].max()), rel=1e-12)
 
 
 def test_simulation_is_reproducible_and_keeps_gaps_and_truth():

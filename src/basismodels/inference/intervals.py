@@ -124,6 +124,7 @@ def checked_level(level: float) -> float:
 
 
 def _from_draws(fit: Fit, level: float) -> pd.DataFrame:
-    lower, upper = draw_limits(np.array([fit.problem.spec.to_natural(x) for x in draws_of(fit, 2000)]), level)
+    points = draws_of(fit, 2000) if fit.draws is None else fit.draws
+    lower, upper = draw_limits(np.array([fit.problem.spec.to_natural(x) for x in points]), level)
     frame = pd.DataFrame({"lower": lower, "upper": upper}, index=fit.names)
     return frame.assign(method=fit.draws_kind or "draws")
