@@ -6,8 +6,9 @@ bars in a row. `oracle_phi`: the criterion of a failure regime itself (share of 
 basis is out of the band and not coming back within a day, by the true law from the true state): under one half
 the planted regime is no failure by the definition. `quarter`: the same with p* = 0.25 in place of 0.5, for what
 wanders through the band fails seldom by the definition: alarms_ceiling.csv has the share of such spells that do, of
-20,000, by how many times the volatility is multiplied, without end in the last row. Parameters have the size of the
-fits to Binance BTC of 2024.
+20,000, by how many times the volatility is multiplied, without end in the last row. `no_return`: the event that
+asks for no regime, more likely than not no return to the band within 24 hours, for three bars. Parameters have the size
+of the fits to Binance BTC of 2024.
 
 Settings without a failure regime: one regime whose log volatility is itself an Ornstein-Uhlenbeck
 process (sd 0.5, half-life a day); two regimes that both converge. With one, three days long, begun
@@ -41,7 +42,8 @@ OUT = Path(__file__).with_suffix(".csv")
 HOURS, FAILED = 2160, 72
 COLUMNS = (
     "setting", "series", "fitted", "found", "false_bars", "delay_hours", "peak_lower", "oracle_phi",
-    "quarter", "quarter_false_bars", "quarter_delay_hours", "note",
+    "quarter", "quarter_false_bars", "quarter_delay_hours",
+    "no_return", "no_return_false_bars", "no_return_delay_hours", "note",
 )  # fmt: skip
 Made = tuple[np.ndarray, np.ndarray, int]
 CALM = {"kappa": 0.5, "sigma": 0.7, "tau": 0.75, "slow_kappa": 0.0012, "slow_sigma": 0.25}
@@ -113,9 +115,9 @@ SETTINGS = {
 }
 
 
-def found_at(lower: np.ndarray) -> np.ndarray:
-    """Bars at which the lower limit has been above one half for three in a row."""
-    above = np.nan_to_num(lower, nan=0.0) > 0.5
+def found_at(probability: np.ndarray) -> np.ndarray:
+    """Bars at which a probability, or its lower limit, has been above one half for three in a row."""
+    above = np.nan_to_num(probability, nan=0.0) > 0.5
     run = above.copy()
     run[1:] &= above[:-1]
     run[2:] &= above[:-2]
@@ -159,19 +161,23 @@ def one(make: Callable[[np.random.Generator], Made], seed: np.random.SeedSequenc
     first, second = rng.spawn(2)
     frame = bm.failure_probability(fit, threshold=0.5, rng=first)
     low = bm.failure_probability(fit, threshold=0.25, rng=second)
-    (found, false, delay), (quarter, others, wait) = (alarm(one["filtered_lower"], begin) for one in (frame, low))
+    free = bm.convergence_probability(fit, horizon=24.0, band=10.0)["probability_no_return"]
+    (found, false, delay), (quarter, others, wait), (lost, beside, late) = (
+        alarm(one, begin) for one in (frame["filtered_lower"], low["filtered_lower"], free)
+    )
     return {
         "fitted": int(fit.ok), "found": found, "false_bars": false, "delay_hours": delay,
         "peak_lower": float(np.nan_to_num(frame["filtered_lower"].to_numpy(), nan=0.0).max()),
         "oracle_phi": oracle(make, latent[begin : begin + FAILED]) if begin >= 0 else "",
         "quarter": quarter, "quarter_false_bars": others, "quarter_delay_hours": wait,
+        "no_return": lost, "no_return_false_bars": beside, "no_return_delay_hours": late,
         "note": frame.attrs.get("note", ""),
     }  # fmt: skip
 
 
-def alarm(lower: pd.Series, begin: int) -> tuple[int, int, int | str]:
+def alarm(probability: pd.Series, begin: int) -> tuple[int, int, int | str]:
     """Whether a failure is found (in the planted spell and a day after, where there is one), bars beside it, delay."""
-    run, inside = found_at(lower.to_numpy()), np.zeros(HOURS, dtype=bool)
+    run, inside = found_at(probability.to_numpy()), np.zeros(HOURS, dtype=bool)
     if begin >= 0:
         inside[begin : begin + FAILED + 24] = True
     hit = np.flatnonzero(run & inside)
@@ -194,9 +200,15 @@ def summary(path: Path = OUT) -> pd.DataFrame:
                 "failures": len(failed), "found_of_failures": failed["found"].mean(),
                 "false_bars_share": part["false_bars"].sum() / (len(part) * HOURS),
                 "delay_median": delay.median(), "delay_90": delay.quantile(0.9) if len(delay) else math.nan,
-                "quarter": part["quarter"].mean(),
-                "quarter_false_bars_share": part["quarter_false_bars"].sum() / (len(part) * HOURS),
-                "quarter_delay_median": part["quarter_delay_hours"].dropna().median(),
+                **{
+                    f"{kind}{ending}": value
+                    for kind in ("quarter", "no_return")
+                    for ending, value in (
+                        ("", part[kind].mean()),
+                        ("_false_bars_share", part[f"{kind}_false_bars"].sum() / (len(part) * HOURS)),
+                        ("_delay_median", part[f"{kind}_delay_hours"].dropna().median()),
+                    )
+                },
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
