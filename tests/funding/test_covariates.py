@@ -114,6 +114,17 @@ def test_without_settled_rates_the_rule_makes_them_and_says_so() -> None:
     assert any("computed from the basis" in text for text in data.warnings)
 
 
+def test_a_rate_made_by_a_rule_that_fixes_it_ahead_is_paid_one_interval_later() -> None:
+    """The premium of the interval to 12:00 is due from 12:00 on and paid at 20:00 (BitMEX pays at 4, 12 and 20 UTC)."""
+    basis = np.concatenate([np.zeros(4), np.full(8, 30.0), np.zeros(24)])
+    frame = bm.funding.attach(series(basis, None), BITMEX).frame()
+    paid = 1e4 * np.expm1(30.0 / 1e4) - 5.0
+    assert at(frame, "12:00", "funding_due") == pytest.approx(paid)
+    assert at(frame, "19:00", "funding_due") == pytest.approx(paid)
+    assert at(frame, "20:00", "funding_last") == at(frame, "20:00", "funding_paid") == pytest.approx(paid)
+    assert at(frame, "20:00", "funding_due") == pytest.approx(1.0)
+
+
 def test_the_cap_is_that_of_an_interval_and_the_interval_that_of_the_settlement() -> None:
     time = pd.date_range("2024-01-01 01:00", periods=12, freq="h", tz="UTC")
     funding = pd.DataFrame({"rate": [5e-5, 2e-2], "interval_hours": [4.0, 4.0]}, index=time[[3, 7]])

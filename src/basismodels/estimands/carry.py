@@ -96,7 +96,7 @@ def carry(
     generator = np.random.default_rng(0 if rng is None else rng)
     spacing = spacing_of(fit.problem)
     count = math.ceil(horizon / spacing - 1e-9)
-    found, said = (rule, "") if rule is not None else _rule(fit)
+    found, said = (rule, "") if rule is not None else rule_ahead(fit)
     now = float(fit.filtered.p[-1] @ fit.filtered.mean[-1].sum(axis=1))
     way: Side = side or ("short" if now > target else "long")
     if way not in ("short", "long"):
@@ -125,7 +125,7 @@ def _check(until: object, risk: object, paths: object, draws: object) -> None:
             raise ModelError(f"{name} must be a positive whole number, got {given!r}")
 
 
-def _rule(fit: Fit) -> tuple[Rule, str]:
+def rule_ahead(fit: Fit) -> tuple[Rule, str]:
     """The rule of the data, else a guess, settling as often as the data's last settlements do."""
     known, settled = rule_of(fit.data), fit.data.settlements
     found, said = (known, "") if known is not None else guessed(fit.data, fit.data.time[-1])

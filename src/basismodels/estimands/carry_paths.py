@@ -115,7 +115,7 @@ def walks(
     paid_now = natural_ahead(problem, x).jump[0, 0]
     slope, push = _jump(problem, x)
     s = rng.choice(len(law.p[-1]), size=paths, p=law.p[-1] / law.p[-1].sum())
-    state = _drawn(law.mean[-1][s], law.var[-1][s], rng)
+    state = drawn(law.mean[-1][s], law.var[-1][s], rng)
     regime, level = state[:, 0] + paid_now, state[:, 1].copy()
     basis, jump = np.empty((paths, count + 1)), np.zeros((paths, count))
     visited = np.empty((paths, count), dtype=np.int64)
@@ -133,7 +133,7 @@ def walks(
     return Walks(basis, visited, jump)
 
 
-def _drawn(mean: Array, var: Array, rng: np.random.Generator) -> Array:
+def drawn(mean: Array, var: Array, rng: np.random.Generator) -> Array:
     """States (m, 2) from means (m, 2) and variances, covariances (m, 3)."""
     a, b, d = np.maximum(var[:, 0], 0.0), var[:, 1], np.maximum(var[:, 2], 0.0)
     z = rng.standard_normal((len(mean), 2))

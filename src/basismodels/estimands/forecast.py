@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.errors import ModelError, real
+from basismodels.errors import DataError, ModelError, real
 from basismodels.estimands.ahead import steps_ahead
+from basismodels.estimands.carry import rule_ahead
+from basismodels.estimands.forecast_paths import Ahead, Columns, running, steps_of_columns, walked
 from basismodels.estimands.mixture import Law, Mixture, branches, merged, observed
+from basismodels.funding.covariates import rule_of
+from basismodels.inference.funding_onward import named
+from basismodels.likelihood.kim import Steps
 from basismodels.problem import pieces_of, spacing_of
 from basismodels.results import Fit
 
@@ -23,7 +30,7 @@ class Forecast:
     """A Gaussian mixture per step ahead, parameters held at the estimate.
 
     hours (h,); weights (h, M), mean (h, M) and sd (h, M) bps of the observed basis;
-    regimes: frame of regime probabilities by hours ahead.
+    regimes: frame of regime probabilities by hours ahead; note: where the covariates come from.
     """
 
     hours: Array
@@ -31,6 +38,11 @@ class Forecast:
     mean: Array
     sd: Array
     regimes: pd.DataFrame
+    note: str = ""
+
+    def __repr__(self) -> str:
+        said = f"\n{self.note}" if self.note else ""
+        return f"{self.summary_frame().to_string(float_format=lambda v: f'{v:.4g}')}{said}"
 
     @property
     def law(self) -> Mixture:
@@ -60,32 +72,123 @@ class Forecast:
         )
 
 
-def forecast(fit: Fit, horizon: float = 24.0) -> Forecast:
+def forecast(
+    fit: Fit,
+    horizon: float = 24.0,
+    *,
+    covariates: pd.DataFrame | None = None,
+    funding: Literal["simulated", "held"] | None = None,
+    paths: int = 2000,
+    rng: np.random.Generator | int | None = None,
+) -> Forecast:
     """Density of the observed basis and of the regimes from the last row, step by step to `horizon` hours.
 
-    Steps have the data's median spacing, covariates stay at their last values and
-    parameters at the estimate; of the jumps of `Settlement` only the one at the last row is known.
-    Exact for one regime; with regimes the mixture keeps one Gaussian a regime, with the moments of all
-    paths into it.
+    Steps have the data's median spacing, parameters stay at the estimate. `covariates`: columns of the data at
+    times after the last row (UTC), each known from its stamp until the next; columns that are not given stay as at the
+    last row, and then of the jumps of `Settlement` only the one at the last row is known. `funding="simulated"`:
+    funding's columns follow from `paths` simulated bases under the rule of the data, whose premium is the basis at its
+    rows; the default where a formula names such a column, a rule is attached and no covariates are given, else
+    "held". Without paths the mixture keeps one Gaussian a regime, with the moments of all ways into it (exact for
+    one regime); with them 256 Gaussians a step, with the moments of all paths. Errors: ModelError, DataError.
     """
-    layout = fit.problem.layout
     spacing = spacing_of(fit.problem)
     count = int(np.ceil(real(horizon, "horizon", above=0.0, remedy="horizon=24, in hours") / spacing - 1e-9))
     if not 1 <= count <= _MOST_STEPS:
         raise ModelError(f"a horizon of {horizon:g} h is {count:,} steps of {spacing:g} h, not 1 to {_MOST_STEPS:,}")
+    if _simulated(fit, covariates, funding):
+        if isinstance(paths, bool) or not isinstance(paths, int) or paths < 1:
+            raise ModelError(f"paths must be a positive whole number, got {paths!r}")
+        return _by_paths(fit, count, spacing, paths, rng)
+    if covariates is not None:
+        return _by_columns(fit, count, spacing, _given(fit, covariates, count, spacing))
+    return _held(fit, count, spacing)
+
+
+def _simulated(fit: Fit, covariates: pd.DataFrame | None, funding: str | None) -> bool:
+    """Whether funding is walked along with the basis; ModelError where that is asked for and cannot be."""
+    if funding not in (None, "simulated", "held"):
+        raise ModelError(f'funding must be "simulated" or "held", got {funding!r}')
+    if funding == "simulated" and covariates is not None:
+        raise ModelError("covariates are given and simulated at once", remedy="drop one of them")
+    if funding == "simulated" and rule_of(fit.data) is None:
+        raise ModelError(
+            "no funding rule is attached to the data of this fit",
+            remedy="bm.funding.attach(data, bm.funding.rule(venue, symbol, at=...)), then fit",
+        )
+    known = rule_of(fit.data) is not None and covariates is None
+    return funding == "simulated" or (funding is None and known and bool(named(fit.model)))
+
+
+def _held(fit: Fit, count: int, spacing: float) -> Forecast:
+    """Covariates as at the last row."""
     pieces = pieces_of(fit.problem, spacing)
-    step, later = (steps_ahead(fit.problem, fit.x, spacing / pieces, later=which) for which in (False, True))
-    found = fit.filtered
-    law = Law(found.p[-1:], found.mean[-1:], found.var[-1:])
-    steps: list[Mixture] = []
-    for piece in range(1, count * pieces + 1):
-        parts = branches(law, step)
-        if piece % pieces == 0:
-            steps.append(observed(parts, step))
-        law, step = merged(parts), later
-    hours = spacing * np.arange(1, count + 1, dtype=np.float64)
-    share = np.concatenate([one.weights for one in steps])
-    regimes = share.reshape(count, layout.regimes, layout.regimes, -1).sum(axis=(1, 3))
-    frame = pd.DataFrame(regimes, index=pd.Index(hours, name="hours_ahead"))
-    mean, sd = np.concatenate([one.mean for one in steps]), np.concatenate([one.sd for one in steps])
-    return Forecast(hours, share, mean, sd, frame)
+    first, later = (steps_ahead(fit.problem, fit.x, spacing / pieces, later=which) for which in (False, True))
+    note = "covariates held as at the last row" if _moves(fit) else ""
+    return _made(fit, spacing, _merging(fit, [(first, later), *[(later, later)] * (count - 1)], pieces), note)
+
+
+def _by_columns(fit: Fit, count: int, spacing: float, given: Columns) -> Forecast:
+    """Covariates as given at the start of each step."""
+    pieces = pieces_of(fit.problem, spacing)
+    steps = [steps_of_columns(fit.problem, fit.x, given(i), 1, spacing / pieces) for i in range(count)]
+    return _made(fit, spacing, _merging(fit, steps, pieces), "covariates as given, else as at the last row")
+
+
+def _by_paths(fit: Fit, count: int, spacing: float, paths: int, rng: np.random.Generator | int | None) -> Forecast:
+    """Funding as simulated under the rule."""
+    rule, _ = rule_ahead(fit)
+    found = walked(fit, count, paths, np.random.default_rng(0 if rng is None else rng), running(fit, rule, paths))
+    note = f"funding simulated under the rule of {rule.venue} {rule.symbol} on {paths:,} paths"
+    return _made(fit, spacing, found, note)
+
+
+def _merging(fit: Fit, steps: list[tuple[Steps, Steps]], pieces: int) -> Iterator[Ahead]:
+    """One mixture a step, the regimes merged as each of its pieces ends."""
+    law = Law(fit.filtered.p[-1:], fit.filtered.mean[-1:], fit.filtered.var[-1:])
+    for first, later in steps:
+        for piece in range(pieces):
+            own = later if piece else first
+            parts = branches(law, own)
+            law = merged(parts)
+        yield Ahead(observed(parts, own), law.p[0])
+
+
+def _made(fit: Fit, spacing: float, steps: Iterator[Ahead], note: str) -> Forecast:
+    found = list(steps)
+    hours = spacing * np.arange(1, len(found) + 1, dtype=np.float64)
+    frame = pd.DataFrame([one.regimes for one in found], index=pd.Index(hours, name="hours_ahead"))
+    weights, mean, sd = (
+        np.concatenate([getattr(one.law, name) for one in found]) for name in ("weights", "mean", "sd")
+    )
+    return Forecast(hours, weights, mean, sd, frame, note)
+
+
+def _moves(fit: Fit) -> bool:
+    return any(len(made.columns) > 1 or made.spec is not None for made in fit.problem.designs.values())
+
+
+def _given(fit: Fit, covariates: pd.DataFrame, count: int, spacing: float) -> Columns:
+    """Given columns at the start of step i: the newest value by then, before the first that of the last row."""
+    if not isinstance(covariates, pd.DataFrame) or not isinstance(covariates.index, pd.DatetimeIndex):
+        raise DataError("covariates must be a frame by time", remedy='df.set_index("time")')
+    now, known = fit.data.time[-1], fit.data.frame()
+    index = covariates.index
+    unknown = [str(name) for name in covariates if name not in known.columns]
+    if unknown:
+        raise DataError(f"covariates the data lack; they have {', '.join(map(str, known.columns))}", rows=unknown)
+    if index.tz is None or not index.is_monotonic_increasing or index.has_duplicates or not (index > now).all():
+        raise DataError(
+            f"covariates need rising UTC stamps after the last row, {now}", rows=[str(t) for t in index[:3]],
+            remedy='df.tz_localize("UTC").sort_index()',
+        )  # fmt: skip
+    values = covariates.to_numpy(dtype=float)
+    holes = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(holes):
+        raise DataError("covariates are missing", rows=[str(t) for t in index[holes]], remedy="df.ffill()")
+    starts = now + pd.to_timedelta(spacing * np.arange(count), unit="h")
+    at = np.asarray(index.searchsorted(starts, side="right")) - 1
+
+    def columns(i: int) -> dict[str, Array]:
+        return {} if at[i] < 0 else {str(name): values[[at[i]], j] for j, name in enumerate(covariates)}
+
+    return columns

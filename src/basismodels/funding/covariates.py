@@ -108,15 +108,13 @@ def settled_of(data: BasisSeries, rule: Rule) -> Settled:
     hours = np.full(len(stamp), rule.interval_hours)
     mean = _means(data, rule, premium, stamp, hours)
     rate = rule.rate_of_mean(mean / 1e4)
-    if rule.timing == "next":
-        rate = np.r_[np.nan, rate[:-1]]
     known = np.isfinite(rate)
     if not known.any():
         raise DataError(
             "no interval of the rule holds an observation", remedy="use a longer series or a shorter interval"
         )
     first = int(np.argmax(known))
-    rate = pd.Series(rate[first:]).ffill().to_numpy()
+    rate = _filled(rate[first:])
     return Settled(stamp[first:], rate, hours[first:], mean[first:])
 
 
@@ -153,6 +151,34 @@ def _columns(data: BasisSeries, rule: Rule, settled: Settled, premium: Array, ba
     columns["outside_band"] = _outside(rule, premium, band)
     columns["funding_paid"] = _paid(settled, last, columns["settled_just_now"])
     return pd.DataFrame(columns, index=time)
+
+
+def snapshot(
+    rule: Rule,
+    *,
+    last: Array,
+    due: Array,
+    mean: Array,
+    premium: Array,
+    since: float,
+    bar: float,
+    paid: float | Array,
+    band: float = BAND,
+) -> dict[str, Array]:
+    """Columns of `COVARIATES` at one close of many paths, (m,) each.
+
+    last, due: rates paid last and fixed for the next payment, decimal; mean: premium in bps that set the rate in force;
+    premium: that of the close, bps; since: hours from the last settlement; bar: hours of the bar; paid: in it, bps.
+    """
+    hours, same = np.full(len(last), rule.interval_hours), np.ones(len(last))
+    ahead = rule.timing == "next"
+    columns = {"funding_last": 8e4 * last / hours} | ({"funding_due": 8e4 * due / hours} if ahead else {})
+    columns |= _rates(rule, due if ahead else last, hours)
+    columns |= _controls(rule, premium if rule.timing == "continuous" else mean, hours)
+    columns["hours_to_settlement"] = same * (rule.interval_hours - since % rule.interval_hours)
+    columns["settled_just_now"] = same * float(since < bar)
+    columns["outside_band"] = _outside(rule, premium, band)
+    return columns if rule.timing == "continuous" else columns | {"funding_paid": same * paid}
 
 
 def _paid(settled: Settled, last: NDArray[np.int64], just: Array) -> Array:

@@ -44,8 +44,8 @@ def _path(problem: Problem) -> list[Diagnostic]:
     own = sorted(c for c in columns if c in COVARIATES and COVARIATES[c].from_path)
     if not own:
         return []
-    text = f"{', '.join(own)} follow from the path of the basis; bootstrap, inversion, simulation and forecast hold"
-    return [Diagnostic("path", f"{text} them as observed, bm.funding.closed_bootstrap computes them anew")]
+    text = f"{', '.join(own)} follow from the path of the basis; bootstrap, inversion and simulation hold them as"
+    return [Diagnostic("path", f"{text} observed, bm.funding.closed_bootstrap and bm.forecast compute them anew")]
 
 
 def _collinear(problem: Problem) -> list[Diagnostic]:
