@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 import basismodels as bm
 from basismodels.presets import PRESETS, split_models
@@ -59,6 +60,28 @@ def test_the_innovation_is_the_volatility_one_hour_ahead(data):
     np.testing.assert_allclose(made.basis, bm.simulate(bm.OU(), dict(plain.params), data.time, rng=1).basis, rtol=1e-9)
 
 
+def test_student_shocks_have_the_volatility_and_tails_of_their_own(data):
+    """Simulated steps have the variance that sigma gives and the tails that nu does, and both are found again."""
+    time = pd.date_range("2024-01-01", periods=4000, freq="h", tz="UTC")
+    truth = {"kappa": 0.5, "theta": 0.0, "sigma": 2.0, "nu": 5.0}
+    made = bm.simulate(bm.OU(nu="1"), truth, time, rng=3)
+    shock = (made.basis[1:] - np.exp(-0.5) * made.basis[:-1]) / (2.0 * np.sqrt(-np.expm1(-1.0)))
+    assert shock.std() == pytest.approx(1.0, abs=0.06)
+    assert scipy.stats.kstest(shock * np.sqrt(5 / 3), scipy.stats.t(5).cdf).pvalue > 0.01
+    assert scipy.stats.kstest(shock, scipy.stats.norm.cdf).pvalue < 0.01
+    fit = bm.fit(bm.OU(nu="1"), made)
+    assert np.all(np.abs(fit.params - pd.Series(truth)) < 4 * fit.bse)
+    assert fit.llf > bm.fit(bm.OU(), made).llf + 50
+    law = scipy.stats.t(fit.params["nu"], scale=np.sqrt((fit.params["nu"] - 2) / fit.params["nu"]))
+    kappa, sigma = fit.params["kappa"], fit.params["sigma"] * np.sqrt(
+        -np.expm1(-2 * fit.params["kappa"]) / (2 * fit.params["kappa"])
+    )
+    z = (made.basis[1:] - fit.params["theta"] - np.exp(-kappa) * (made.basis[:-1] - fit.params["theta"])) / sigma
+    np.testing.assert_allclose(fit.log_density.iloc[1:], law.logpdf(z) - np.log(sigma), rtol=1e-8)
+    assert bm.residuals(fit).tests.loc[:, "p"].iloc[0] > 0.01
+    assert "Gaussian" in bm.forecast(fit, 3).note
+
+
 def test_tau_switches_only_where_there_is_noise(data):
     assert "tau[1]" in names(bm.Switching(bm.OU() + bm.Noise()), data)
     assert bm.Switching(bm.OU()).varies == ("kappa", "sigma")
@@ -92,6 +115,9 @@ def test_models_are_split_at_commas_outside_brackets():
     [
         (lambda: bm.OU() + bm.OU(), "once"),
         (lambda: bm.fit(bm.OU(sigma="1 + funding", innovation="1"), bm.load_example()), "given twice"),
+        (lambda: bm.fit(bm.OU(nu="1") + bm.Noise(), bm.load_example()), "without noise"),
+        (lambda: bm.fit(bm.OU(nu=2), bm.load_example()), "above 2"),
+        (lambda: bm.fit(bm.OU(nu="1 + funding"), bm.load_example()), "no covariate"),
         (lambda: bm.Switching(bm.Noise()), "OU component"),
         (lambda: bm.Switching(bm.Switching(bm.OU())), "again"),
         (lambda: bm.Switching(bm.OU(), regimes=1), "from 2 to"),

@@ -71,6 +71,10 @@ def numbering(
 def _fixed(param: Param, link: Link, value: float) -> float:
     if link == "log" and value < 0:
         raise ModelError(f"{param.name} cannot be fixed at {value}: it is positive under its log link")
+    if link == "log above 2":
+        if value <= 2:
+            raise ModelError(f"{param.name} cannot be fixed at {value}: it is above 2, or the shocks have no variance")
+        return float(np.log(value - 2.0))
     with np.errstate(divide="ignore"):
         return float(np.log(value)) if link == "log" else value
 

@@ -52,7 +52,7 @@ def _walk(row, phi, c, v, tau2, share, rho, w, p, x, l, s, z, u, y, xs, ls, ss):
 def simulate_path(problem: Problem, x: Array, rng: np.random.Generator) -> Path:
     """One path of a bound problem at a free vector; a diffuse start begins at `diffuse_levels`."""
     steps, start = assemble.coefficients(problem.layout, x)
-    return walk(problem, steps, start, diffuse_levels(problem, x), rng)
+    return walk(problem, steps, start, diffuse_levels(problem, x), rng, predictors.freedom(problem.layout, x))
 
 
 def diffuse_levels(problem: Problem, x: Array) -> Array:
@@ -62,8 +62,10 @@ def diffuse_levels(problem: Problem, x: Array) -> Array:
     return np.asarray(np.divide(drift, kappa, out=np.zeros_like(drift), where=kappa > 0))
 
 
-def walk(problem: Problem, steps: Steps, start: Start, theta: Array, rng: np.random.Generator) -> Path:
-    """As `simulate_path`, from step coefficients."""
+def walk(
+    problem: Problem, steps: Steps, start: Start, theta: Array, rng: np.random.Generator, nu: Array | None = None
+) -> Path:
+    """As `simulate_path`, from step coefficients and degrees of freedom of the shocks (K,), None where Gaussian."""
     n = len(problem.layout.row)
     z, u = rng.standard_normal((n, 3)), rng.random((n, 2))
     s = min(int(np.searchsorted(np.cumsum(start.p), rng.random())), len(start.p) - 1)
@@ -72,4 +74,8 @@ def walk(problem: Problem, steps: Steps, start: Start, theta: Array, rng: np.ran
     l0 = np.sqrt(start.var[s, 2]) * rng.standard_normal()
     path = Path(np.empty(n), np.empty(n), np.empty(n), np.empty(n, dtype=np.int64))
     _walk(problem.layout.row, *steps, x0, l0, s, z, u, *path)
+    if nu is not None:  # the same regimes, with tails of their own
+        own = nu[path.regime]
+        z[:, 0] *= np.sqrt((own - 2.0) / rng.chisquare(own))
+        _walk(problem.layout.row, *steps, x0, l0, s, z, u, *path)
     return path

@@ -5,6 +5,7 @@
 | one regime, no slow level | `kalman` | exact |
 | one regime with a slow level | `kim` at K = 1 | exact |
 | regimes, no noise, no slow level, no missing value | `hamilton` | exact given the held regime |
+| Student's t shocks, in one regime or more, under the same conditions | `student` | exact given the held regime |
 | regimes otherwise | `kim` | moments matched |
 """
 
@@ -19,10 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from basismodels.likelihood import assemble, hamilton, hamilton_layout, kalman, kim, smoother
+from basismodels.errors import ModelError
+from basismodels.likelihood import assemble, hamilton, hamilton_layout, kalman, kim, smoother, student
 from basismodels.likelihood.hamilton_layout import Places, places
 from basismodels.likelihood.kim import Filtered
-from basismodels.likelihood.predictors import Layout
+from basismodels.likelihood.predictors import Layout, freedom
 from basismodels.likelihood.smoother import Smoothed
 
 Array = NDArray[np.float64]
@@ -41,26 +43,29 @@ class Engine:
         """Travels to another process by the kernel's name, since a module does not pickle."""
         return _engine, (self.name, self.exact, self.kernel.__name__, self.depth)
 
-    @property
-    def _options(self) -> dict[str, int]:
-        """What the kernel takes besides arrays: the exact ones know no depth."""
+    def _options(self, layout: Layout, x: Array) -> dict[str, Any]:
+        """What the kernel takes besides arrays: the exact ones know no depth, one alone knows degrees of freedom."""
+        if self.kernel is student:
+            return {"nu": freedom(layout, x)}
         return {} if self.exact else {"depth": self.depth}
 
     def loglik(self, layout: Layout, x: Array) -> float:
         """Log likelihood at a free vector (p,)."""
         steps, start = assemble.coefficients(layout, x)
-        return float(self.kernel.loglik(layout.y, layout.row, steps, start, **self._options))
+        return float(self.kernel.loglik(layout.y, layout.row, steps, start, **self._options(layout, x)))
 
     def loglik_grad(self, layout: Layout, x: Array) -> tuple[float, Array]:
         """Log likelihood and its exact gradient (p,)."""
         at = assemble.bound(layout, x)
-        value, bars, start_bars = self.kernel.loglik_grad(layout.y, layout.row, at.steps, at.start, **self._options)
-        return float(value), assemble.adjoint(layout, x, at, bars, start_bars)
+        options = self._options(layout, x)
+        value, *bars = self.kernel.loglik_grad(layout.y, layout.row, at.steps, at.start, **options)
+        return float(value), assemble.adjoint(layout, x, at, *bars)
 
     def filter(self, layout: Layout, x: Array) -> Filtered:
         """Filtered probabilities, moments and one-step log densities."""
         steps, start = assemble.coefficients(layout, x)
-        filtered: Filtered = self.kernel.filter(layout.y, layout.row, steps, start, **self._options)
+        options = self._options(layout, x)
+        filtered: Filtered = self.kernel.filter(layout.y, layout.row, steps, start, **options)
         return filtered
 
     def smooth(self, layout: Layout, x: Array) -> Smoothed:
@@ -76,6 +81,7 @@ def _engine(name: str, exact: bool, kernel: str, depth: int) -> Engine:
 KALMAN = Engine("kalman", True, kalman)
 SLOW_KALMAN = Engine("kalman", True, kim)
 HAMILTON = Engine("hamilton", True, hamilton)
+STUDENT = Engine("student", True, student)
 
 
 def matched(depth: int) -> Engine:
@@ -87,10 +93,17 @@ def choose(layout: Layout) -> Engine:
     """The engine for a bound model."""
     state = "slow.kappa" in layout.places
     mixture = "outlier.share" in layout.places
+    bare = not (state or mixture or "tau" in layout.places or np.isnan(layout.y).any())
+    if "nu" in layout.places:
+        if not bare:
+            raise ModelError(
+                "Student's t shocks take the basis seen without noise, slow level or missing values",
+                remedy="Noise(outliers=True) for wild closes, or data.cut(...) to a span without gaps",
+            )
+        return STUDENT
     if layout.regimes == 1 and not mixture:
         return SLOW_KALMAN if state else KALMAN
-    noise = "tau" in layout.places
-    if not (state or noise or mixture or np.isnan(layout.y).any()):
+    if bare:
         return HAMILTON
     return matched(layout.depth)
 

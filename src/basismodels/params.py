@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Link = Literal["log", "identity", "logit"]
+Link = Literal["log", "identity", "logit", "log above 2"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ THETA = Param("theta", "bps", "identity", r"\theta", "level the basis reverts to
 SIGMA = Param("sigma", "bps/sqrt(h)", "log", r"\sigma", "volatility of the basis")
 INNOVATION = Param("innovation", "bps", "log", r"\eta", "standard deviation of the basis one hour ahead")
 TAU = Param("tau", "bps", "log", r"\tau", "standard deviation of the measurement noise")
+NU = Param("nu", "", "log above 2", r"\nu", "degrees of freedom of Student's t shocks")
 OUTLIER_SHARE = Param("outlier.share", "", "logit", r"\epsilon", "share of outliers in the noise", False)
 OUTLIER_SCALE = Param("outlier.scale", "", "log", r"r", "outliers add this many tau in quadrature", False)
 SLOW_KAPPA = Param("slow.kappa", "1/h", "log", r"\kappa_{slow}", "speed of the slow level", False)
@@ -50,7 +51,7 @@ CHAIN_START = Param("chain_start", "", "identity", r"\pi_0", "log odds of the fi
 PARAMS = {
     p.name: p
     for p in (
-        KAPPA, THETA, SIGMA, INNOVATION, TAU, OUTLIER_SHARE, OUTLIER_SCALE, SLOW_KAPPA, SLOW_SIGMA, JUMP, RATE,
+        KAPPA, THETA, SIGMA, INNOVATION, NU, TAU, OUTLIER_SHARE, OUTLIER_SCALE, SLOW_KAPPA, SLOW_SIGMA, JUMP, RATE,
         CHAIN_START,
     )
 }  # fmt: skip
@@ -111,6 +112,7 @@ PRIORS: dict[str, Callable[[Size], Prior]] = {
     "sigma": lambda s: _log_normal(0.8 * s.volatility, 1.0),
     "innovation": lambda s: _log_normal(0.8 * s.volatility, 1.0),
     "tau": lambda s: _log_normal(0.3 * s.volatility * math.sqrt(s.step), 1.2),
+    "nu": lambda s: _log_normal(10.0, 0.6),
     "outlier.share": lambda s: Prior("Beta", (("alpha", 1.0), ("beta", 19.0))),
     "outlier.scale": lambda s: _log_normal(5.0, 0.7),
     "slow.kappa": lambda s: _between(0.5 / s.span, 0.05 / s.step),
@@ -156,22 +158,27 @@ class Coefficient:
         """Free value to reported value."""
         if self.column != INTERCEPT or self.link == "identity":
             return value
-        return math.exp(min(value, 700.0)) if self.link == "log" else 1.0 / (1.0 + math.exp(-value))
+        if self.link == "logit":
+            return 1.0 / (1.0 + math.exp(-value))
+        return math.exp(min(value, 700.0)) + (2.0 if self.link == "log above 2" else 0.0)
 
     def to_free(self, value: float) -> float:
-        """Reported value to free value; minus infinity where log meets zero."""
+        """Reported value to free value; minus infinity where log meets zero or less."""
         if self.column != INTERCEPT or self.link == "identity":
             return value
-        if self.link == "log":
-            return math.log(value) if value > 0 else -math.inf
-        return math.log(value / (1.0 - value))
+        if self.link == "logit":
+            return math.log(value / (1.0 - value))
+        above = value - (2.0 if self.link == "log above 2" else 0.0)
+        return math.log(above) if above > 0 else -math.inf
 
     def slope(self, value: float) -> float:
         """Derivative of the reported value with respect to the free value."""
         if self.column != INTERCEPT or self.link == "identity":
             return 1.0
         natural = self.to_natural(value)
-        return natural if self.link == "log" else natural * (1.0 - natural)
+        if self.link == "logit":
+            return natural * (1.0 - natural)
+        return natural - (2.0 if self.link == "log above 2" else 0.0)
 
 
 def coefficient_name(param: str, regime: str, column: str) -> str:

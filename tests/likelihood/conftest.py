@@ -93,8 +93,8 @@ def at_point(problem: Problem, seed: int = 0, jitter: float = 0.2) -> np.ndarray
     """A plausible free vector of a bound problem."""
     g = np.random.default_rng(seed)
     natural = {
-        "kappa": 0.3, "theta": 2.0, "sigma": 1.1, "innovation": 0.9, "tau": 0.4, "slow.kappa": 0.02, "slow.sigma": 0.4,
-        "q": 0.05, "chain_start": 0.3, "outlier.share": 0.12, "outlier.scale": 2.7,
+        "kappa": 0.3, "theta": 2.0, "sigma": 1.1, "innovation": 0.9, "nu": 5.0, "tau": 0.4, "slow.kappa": 0.02,
+        "slow.sigma": 0.4, "q": 0.05, "chain_start": 0.3, "outlier.share": 0.12, "outlier.scale": 2.7,
     }  # fmt: skip
     plain = [natural[c.param] if c.column == "Intercept" else 0.1 for c in problem.spec.coefficients]
     return problem.spec.to_free(np.array(plain)) + jitter * g.uniform(-1.0, 1.0, len(plain))
@@ -121,6 +121,9 @@ MODELS: dict[str, Callable[[], Any]] = {
     "innovation": lambda: OU(kappa="1 + z", innovation="1 + w") + Noise(),
     "switching-ou, innovation": lambda: Switching(OU(innovation="1"), 2, varies=("kappa", "theta")),
     "switching-two-factor, innovation": lambda: Switching(OU(innovation="1") + SlowOU() + Noise(), 2),
+    "ou, student": lambda: OU(kappa="1 + z", nu="1"),
+    "switching-ou, student": lambda: Switching(OU(theta="1 + w", nu="1"), 2, varies=("kappa", "sigma", "nu")),
+    "three regimes, student": lambda: Switching(OU(innovation="1", nu=4), 3, varies=("kappa", "theta")),
     "switching-ou": lambda: Switching(OU(), 2),
     "switching-ou, all vary": lambda: Switching(OU(), 2, varies=("kappa", "theta", "sigma"), chain_start="free"),
     "switching-ou, rates": lambda: Switching(
@@ -152,6 +155,6 @@ def initial(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def bound(model: Any, initial: str) -> Problem:
     """Every model bound to an irregular series under both starts; no gaps where Hamilton's filter serves."""
-    noisy = {"tau", "slow.kappa"} & set(getattr(model, "formulas", dict)())
-    gaps = bool(noisy) or getattr(model, "regimes", 1) == 1
+    own = set(getattr(model, "formulas", dict)())
+    gaps = bool({"tau", "slow.kappa"} & own) or (getattr(model, "regimes", 1) == 1 and "nu" not in own)
     return bind(model, make_series(gaps=gaps), initial=initial)

@@ -25,6 +25,7 @@ SERIES = 2000
 VALUES = {
     "kappa": 0.3, "theta": 2.0, "sigma": 1.0, "tau": 0.5, "slow.kappa": 0.03, "slow.sigma": 0.4,
     "kappa[0]": 0.5, "kappa[1]": 0.15, "theta[0]": 0.0, "theta[1]": 3.0, "sigma[0]": 0.6, "sigma[1]": 2.0,
+    "nu": 5.0, "nu[0]": 4.0, "nu[1]": 8.0,
     "q[0->1]": 0.05, "q[1->0]": 0.15, "kappa:z": 0.2, "sigma:z": 0.1, "q[0->1]:z": 0.3, "q[1->0]:z": -0.2,
 }  # fmt: skip
 HAMILTON = Switching(OU(), 2, varies=("kappa", "theta", "sigma"))
@@ -33,6 +34,8 @@ EXACT = {
     "kalman, ou-noise": OU(kappa="1 + z", sigma="1 + z") + Noise(),
     "kalman, two-factor": OU() + SlowOU() + Noise(),
     "hamilton": HAMILTON,
+    "student": OU(kappa="1 + z", nu="1"),
+    "student, regimes": Switching(OU(nu="1"), 2, varies=("kappa", "sigma", "nu")),
     "hamilton, rates": Switching(OU(), 2, varies=("kappa", "theta", "sigma"), transition="1 + z"),
 }
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from basismodels.errors import ModelError
 from basismodels.model import Component, Formula
-from basismodels.params import INNOVATION, KAPPA, SIGMA, THETA, Param
+from basismodels.params import INNOVATION, KAPPA, NU, SIGMA, THETA, Param
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,15 +20,21 @@ class OU(Component):
     innovation (bps): in place of sigma, the standard deviation of the basis one hour ahead given where it stands,
     sigma sqrt((1 - exp(-2 kappa)) / (2 kappa)). Regimes that share it have one variance of an hourly step, as
     Markov-switching regressions do, whatever their speeds; regimes that share sigma do not.
-    Errors: ModelError where both are given.
+
+    nu: degrees of freedom of Student's t shocks, "1" or a number above 2; sigma stays their standard deviation. For the
+    basis seen without noise or gaps (Hamilton's filter); what looks ahead (forecast, return, carry) takes shocks of the
+    same variance as Gaussian, and says so. Errors: ModelError where both are given, or nu has a covariate.
     """
 
     kappa: Formula = "1"
     theta: Formula = "1"
     sigma: Formula = "1"
     innovation: Formula | None = None
+    nu: Formula | None = None
 
-    params: ClassVar[dict[str, Param]] = {"kappa": KAPPA, "theta": THETA, "sigma": SIGMA, "innovation": INNOVATION}
+    params: ClassVar[dict[str, Param]] = {
+        "kappa": KAPPA, "theta": THETA, "sigma": SIGMA, "innovation": INNOVATION, "nu": NU,
+    }  # fmt: skip
 
     def formulas(self) -> dict[str, Formula]:
         """As declared; a random walk has no level; a volatility is given by sigma or by the innovation."""
@@ -41,4 +47,6 @@ class OU(Component):
                     "the volatility is given twice, as sigma and as innovation", remedy='OU(innovation="1")'
                 )
             found.pop("sigma")
+        if isinstance(self.nu, str) and self.nu.strip() != "1":
+            raise ModelError(f"nu takes no covariate, got {self.nu!r}", remedy='OU(nu="1")')
         return found

@@ -50,7 +50,7 @@ def Switching(
 
 
 def _checked(inner: Model, varies: tuple[str, ...]) -> tuple[str, ...]:
-    known = [name for name in inner.formulas() if name in ("kappa", "theta", "sigma", "innovation", "tau")]
+    known = [name for name in inner.formulas() if name in ("kappa", "theta", "sigma", "innovation", "nu", "tau")]
     volatility = "innovation" if "innovation" in known else "sigma"
     asked = (volatility if name == "sigma" else name for name in varies)
     kept = tuple(name for name in asked if name != "tau" or "tau" in known)

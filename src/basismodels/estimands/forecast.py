@@ -160,7 +160,8 @@ def _made(fit: Fit, spacing: float, steps: Iterator[Ahead], note: str) -> Foreca
     weights, mean, sd = (
         np.concatenate([getattr(one.law, name) for one in found]) for name in ("weights", "mean", "sd")
     )
-    return Forecast(hours, weights, mean, sd, frame, note)
+    gaussian = "shocks of the same variance taken as Gaussian" if "nu" in fit.problem.layout.places else ""
+    return Forecast(hours, weights, mean, sd, frame, "; ".join(filter(None, (note, gaussian))))
 
 
 def _moves(fit: Fit) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,30 +17,46 @@ _HALVINGS = 50
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """A mixture of Gaussians a row: weights (n, M), mean (n, M) and sd (n, M) in bps."""
+    """A mixture of Gaussians a row: weights (n, M), mean (n, M) and sd (n, M) in bps.
+
+    nu: degrees of freedom (M,) where the parts are Student's t of these standard deviations instead.
+    """
 
     weights: Array
     mean: Array
     sd: Array
+    nu: Array | None = None
+
+    def _tails(self) -> Any:
+        """The parts as frozen t laws."""
+        from scipy.stats import t
+
+        assert self.nu is not None
+        return t(self.nu, self.mean, self.sd * np.sqrt((self.nu - 2.0) / self.nu))
 
     def log_density(self, values: Array) -> Array:
         """Log density in nats of one value (bps) a row, (n,); NaN where the value is."""
         from scipy.special import logsumexp
         from scipy.stats import norm
 
-        parts = norm.logpdf(np.asarray(values, dtype=float)[:, None], self.mean, self.sd)
+        at = np.asarray(values, dtype=float)[:, None]
+        parts = norm.logpdf(at, self.mean, self.sd) if self.nu is None else self._tails().logpdf(at)
         return np.asarray(logsumexp(parts, axis=1, b=self.weights))
 
     def cdf(self, value: float | Array) -> Array:
         """P(basis <= value) a row, (n,); one value in bps for all, or one a row."""
         from scipy.stats import norm
 
-        return np.asarray((self.weights * norm.cdf((np.reshape(value, (-1, 1)) - self.mean) / self.sd)).sum(axis=1))
+        at = np.reshape(value, (-1, 1))
+        below = norm.cdf((at - self.mean) / self.sd) if self.nu is None else self._tails().cdf(at)
+        return np.asarray((self.weights * below).sum(axis=1))
 
     def crps(self, values: Array) -> Array:
         """Continuous ranked probability score in bps of one value a row, (n,) (Gneiting & Raftery 2007)."""
         import scoringrules
 
+        if self.nu is not None:
+            raise ModelError("the ranked probability score is made for Gaussian parts, not for Student's t")
         scored = scoringrules.crps_mixnorm(
             np.asarray(values, dtype=float), self.mean, self.sd, self.weights, backend="numpy"
         )
@@ -50,6 +66,8 @@ class Mixture:
         """One quantile a row in bps, by bisection, (n,)."""
         if not 0.0 < p < 1.0:
             raise ModelError(f"a quantile's probability lies between 0 and 1, got {p!r}")
+        if self.nu is not None:
+            raise ModelError("quantiles are made for Gaussian parts, not for Student's t", remedy="cdf(value)")
         low, high = (self.mean - 12.0 * self.sd).min(axis=1), (self.mean + 12.0 * self.sd).max(axis=1)
         for _ in range(_HALVINGS):
             middle = 0.5 * (low + high)

@@ -123,8 +123,8 @@ def refuse(places: Mapping[str, object]) -> None:
     """ModelError for what the walk does not know."""
     if "outlier.share" in places or "chain_start" in places:
         raise ModelError("the closed loop knows neither outliers nor a free start of the chain")
-    if "innovation" in places:
-        raise ModelError("the closed loop takes the volatility as sigma", remedy='OU(sigma="1")')
+    if "innovation" in places or "nu" in places:
+        raise ModelError("the closed loop takes Gaussian shocks and their volatility as sigma", remedy='OU(sigma="1")')
 
 
 def _coefficients(

@@ -97,6 +97,8 @@ def _bounds(problem: Problem, x: Array, box: Array) -> list[Diagnostic]:
             ("tau", True): "the data ask for no measurement noise; drop Noise()",
             ("innovation", True): "a volatility collapses to zero; the likelihood is unbounded there",
             ("sigma", True): "a volatility collapses to zero; the likelihood is unbounded there",
+            ("nu", False): "the shocks are as good as Gaussian; drop nu",
+            ("nu", True): "the shocks have hardly a variance",
             ("kappa", True): "no reversion can be told from none over this span",
             ("kappa", False): "reversion is complete within one step: its speed cannot be told",
             ("slow.kappa", True): "the slow level does not return within the span",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.errors import DataError
+from basismodels.errors import DataError, ModelError
 from basismodels.inference.funding_onward import joined, named, recent, resettled, with_funding
 from basismodels.likelihood import assemble, kim, predictors
 from basismodels.likelihood.kim import Filtered, Start
@@ -64,6 +64,8 @@ def update(before: Fit | Online, new_data: BasisSeries) -> Online:
     rows do not follow the last one or lack a covariate.
     """
     now = before if isinstance(before, Online) else at_end(before)
+    if "nu" in now.fit.problem.layout.places:
+        raise ModelError("Student's t shocks are not filtered on", remedy="bm.refilter(fit, all_data)")
     if new_data.time[0] <= now.stamp:
         raise DataError(
             f"new rows must follow {now.stamp}", rows=[str(t) for t in new_data.time[:3]],

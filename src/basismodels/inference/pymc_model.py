@@ -63,4 +63,6 @@ def _free(c: Coefficient, values: Mapping[str, Any], problem: Problem) -> Any:
         return value * values[problem.spec.coefficients[c.over].name]
     if c.column != INTERCEPT or c.link == "identity":
         return value
-    return pt.log(value) if c.link == "log" else pt.log(value) - pt.log1p(-value)
+    if c.link == "logit":
+        return pt.log(value) - pt.log1p(-value)
+    return pt.log(value) if c.link == "log" else pt.log(value - 2.0)

@@ -70,6 +70,7 @@ def _bound(problem: Problem, c: Coefficient, size: Scales) -> tuple[float, float
         "theta": (size.centre - 1e3 * size.spread, size.centre + 1e3 * size.spread),
         "sigma": (math.log(1e-4 * size.volatility), math.log(1e3 * size.volatility)),
         "innovation": (math.log(1e-4 * size.volatility), math.log(1e3 * size.volatility)),
+        "nu": (math.log(0.02), math.log(500.0)),
         "tau": (math.log(1e-4 * noise), math.log(1e2 * noise)),
         "slow.kappa": (low_speed, math.log(10.0 / size.step)),
         "slow.sigma": (math.log(1e-4 * size.volatility), math.log(1e2 * size.volatility)),
@@ -184,7 +185,7 @@ def _fill(problem: Problem, size: Scales, values: dict[str, float | Array]) -> A
         "kappa": size.kappa, "theta": size.theta if abs(size.theta - size.centre) < 5 * size.spread else size.centre,
         "sigma": size.sigma, "tau": 0.3 * size.volatility * math.sqrt(size.step),
         "slow.kappa": size.kappa / 30.0, "slow.sigma": 0.2 * size.sigma,
-        "q": 0.02 / size.step, "chain_start": 0.0, "outlier.share": 0.02, "outlier.scale": 5.0,
+        "q": 0.02 / size.step, "chain_start": 0.0, "outlier.share": 0.02, "outlier.scale": 5.0, "nu": 6.0,
     }  # fmt: skip
     default |= values
     default["innovation"] = default["sigma"] * np.sqrt(decay_ratio(2.0 * np.asarray(default["kappa"], dtype=float)))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from basismodels.likelihood import transition
 from basismodels.likelihood.kim import Start, Steps
-from basismodels.likelihood.predictors import Layout, Natural, coefficient_bars, natural
+from basismodels.likelihood.predictors import Layout, Natural, coefficient_bars, freedom, natural
 from basismodels.likelihood.stationary import Moments, add_start_bars, start_of
 
 Array = NDArray[np.float64]
@@ -64,10 +64,16 @@ def coefficients(layout: Layout, x: Array) -> tuple[Steps, Start]:
     return at.steps, at.start
 
 
-def adjoint(layout: Layout, x: Array, at: Bound, bars: Steps, start_bars: Start) -> Array:
-    """Derivative with respect to the free vector (p,) from those with respect to steps and start."""
+def adjoint(
+    layout: Layout, x: Array, at: Bound, bars: Steps, start_bars: Start, nu_bars: Array | None = None
+) -> Array:
+    """Derivative with respect to the free vector (p,) from those with respect to steps, start and nu (K,)."""
     eta = _step_bars(layout, at.nat, bars)
     add_start_bars(layout, at.nat, at.found, at.start, start_bars, eta)
+    nu = freedom(layout, x)
+    if nu is not None and nu_bars is not None:
+        eta["nu"] = np.zeros((len(layout.dt), layout.regimes))
+        eta["nu"][0] = nu_bars * (nu - 2.0)
     return coefficient_bars(layout, x, at.nat, eta)
 
 

@@ -124,6 +124,13 @@ def natural(layout: Layout, x: Array) -> Natural:
     )
 
 
+def freedom(layout: Layout, x: Array) -> Array | None:
+    """Degrees of freedom of the shocks by regime, (K,); None where they are Gaussian."""
+    if "nu" not in layout.places:
+        return None
+    return np.asarray(2.0 + np.exp(np.concatenate([x, layout.constants])[layout.places["nu"][0]]))
+
+
 def coefficient_bars(layout: Layout, x: Array, nat: Natural, eta: dict[str, Array]) -> Array:
     """Derivative (p,) with respect to the free vector from those in the natural scale, which are used up.
 

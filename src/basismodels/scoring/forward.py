@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,9 @@ def one_step(fit: Fit) -> Mixture:
     """Predictive law of each row of a fit but the first, given the rows before it."""
     layout, place = fit.problem.layout, fit.problem.place
     at = Law(*(part[place[:-1]] for part in fit.filtered[:3]))
-    return _through(_steps(layout, fit.x), layout.row, at, place[:-1], place[1:])
+    made = _through(_steps(layout, fit.x), layout.row, at, place[:-1], place[1:])
+    nu = predictors.freedom(layout, fit.x)
+    return made if nu is None else replace(made, nu=np.tile(nu, layout.regimes))
 
 
 def continue_over(before: Fit | Online, data: BasisSeries) -> Ahead:
