@@ -8,6 +8,9 @@ import pytest
 import scipy.stats
 
 import basismodels as bm
+from basismodels.inference.diagnose import _regimes
+from basismodels.inference.labels import ordered
+from basismodels.inference.priors import draws_from, priors_of
 from basismodels.presets import PRESETS, split_models
 from basismodels.problem import bind
 
@@ -80,6 +83,38 @@ def test_student_shocks_have_the_volatility_and_tails_of_their_own(data):
     np.testing.assert_allclose(fit.log_density.iloc[1:], law.logpdf(z) - np.log(sigma), rtol=1e-8)
     assert bm.residuals(fit).tests.loc[:, "p"].iloc[0] > 0.01
     assert "Gaussian" in bm.forecast(fit, 3).note
+
+
+def test_regimes_that_differ_in_their_tails_alone_are_two_and_in_order(data):
+    time = pd.date_range("2024-01-01", periods=1500, freq="h", tz="UTC")
+    model = bm.Switching(bm.OU(nu="1"), 2, varies="nu")
+    truth = {"kappa": 0.3, "theta": 0.0, "sigma": 2.0, "nu[0]": 30.0, "nu[1]": 2.3, "q[0->1]": 0.01, "q[1->0]": 0.01}
+    problem = bind(model, bm.simulate(model, truth, time, rng=1))
+    x = problem.spec.to_free(np.array([truth[name] for name in problem.spec.names]))
+    assert not [d for d in _regimes(problem, x) if d.code == "twins"]
+    swapped = {**truth, "nu[0]": 2.3, "nu[1]": 30.0}
+    turned = problem.spec.to_free(np.array([swapped[name] for name in problem.spec.names]))
+    np.testing.assert_allclose(ordered(problem, turned), x, rtol=1e-12)
+
+
+def test_the_two_factors_of_one_regime_are_in_order_whatever_gives_the_volatility(data):
+    """The faster one is the reversion, with its own volatility, though it is given as an innovation."""
+    ahead, plain = (bind(bm.OU(**how) + bm.SlowOU(), data) for how in ({"innovation": "1"}, {}))
+
+    def hour(kappa):
+        return np.sqrt(-np.expm1(-2 * kappa) / (2 * kappa))
+
+    values = {"kappa": 0.01, "theta": 5.0, "sigma": 0.5, "innovation": 0.5 * hour(0.01), "slow.kappa": 0.3,
+              "slow.sigma": 2.0}  # fmt: skip
+    both = [p.spec.to_natural(ordered(p, p.spec.to_free(np.array([values[n] for n in p.spec.names]))))
+            for p in (ahead, plain)]  # fmt: skip
+    np.testing.assert_allclose(both[1], [0.3, 5.0, 2.0, 0.01, 0.5], rtol=1e-12)
+    np.testing.assert_allclose(both[0], [0.3, 5.0, 2.0 * hour(0.3), 0.01, 0.5], rtol=1e-12)
+
+
+def test_draws_of_the_default_prior_of_the_tails_have_a_variance(data):
+    problem = bind(bm.OU(nu="1"), data)
+    assert np.isfinite(draws_from(problem, priors_of(problem), 1000, np.random.default_rng(1))).all()
 
 
 def test_tau_switches_only_where_there_is_noise(data):

@@ -63,7 +63,7 @@ def diffuse_levels(problem: Problem, x: Array) -> Array:
 
 
 def walk(
-    problem: Problem, steps: Steps, start: Start, theta: Array, rng: np.random.Generator, nu: Array | None = None
+    problem: Problem, steps: Steps, start: Start, theta: Array, rng: np.random.Generator, nu: Array | None
 ) -> Path:
     """As `simulate_path`, from step coefficients and degrees of freedom of the shocks (K,), None where Gaussian."""
     n = len(problem.layout.row)

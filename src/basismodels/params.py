@@ -112,7 +112,7 @@ PRIORS: dict[str, Callable[[Size], Prior]] = {
     "sigma": lambda s: _log_normal(0.8 * s.volatility, 1.0),
     "innovation": lambda s: _log_normal(0.8 * s.volatility, 1.0),
     "tau": lambda s: _log_normal(0.3 * s.volatility * math.sqrt(s.step), 1.2),
-    "nu": lambda s: _log_normal(10.0, 0.6),
+    "nu": lambda s: Prior("Pareto", (("alpha", 1.0), ("m", 2.0))),
     "outlier.share": lambda s: Prior("Beta", (("alpha", 1.0), ("beta", 19.0))),
     "outlier.scale": lambda s: _log_normal(5.0, 0.7),
     "slow.kappa": lambda s: _between(0.5 / s.span, 0.05 / s.step),

@@ -189,3 +189,108 @@ def test_simulation_needs_a_rule():
     fit = bm.fit(bm.OU(), bm.BasisSeries.from_basis(hours(50), np.random.default_rng(1).normal(size=50)))
     with pytest.raises(bm.ModelError, match="no funding rule"):
         bm.forecast(fit, 6, funding="simulated")
+
+
+def paying(event=0.0):
+    """A series that ends at a payment, its model jumping by what is paid; its rule settles every 8 h."""
+    rule = bm.funding.custom(interval_hours=8.0, damper=0.0, interest_8h=0.0)
+    time = pd.date_range("2024-01-01 01:00", periods=320, freq="h", tz="UTC")
+    y = 20.0 + np.cumsum(np.random.default_rng(2).normal(size=320))
+    extra = pd.DataFrame({"event": np.full(320, event)}, index=time)
+    data = bm.funding.attach(bm.BasisSeries.from_basis(time, y, covariates=extra), rule)
+    fit = bm.fit(bm.OU(theta="1 + funding_gap") + bm.Settlement(jump="0 + funding_paid"), data)
+    names = {"kappa": 0.1, "theta": 5.0, "theta:funding_gap": 0.0, "sigma": 1.0, "jump:funding_paid": -1.0}
+    return replace(fit, x=fit.problem.spec.to_free(np.array([names[n] for n in fit.names])))
+
+
+def test_a_payment_is_made_once_whatever_is_known_of_those_to_come():
+    """Held, given and simulated differ by their payments: one at the last row, one of 5 bps, those of the rule."""
+    fit = paying()
+    now, decay = fit.data.time[-1], np.exp(-0.1)
+    held = bm.forecast(fit, 6, funding="held").summary_frame()["mean"].to_numpy()
+    paid = float(fit.data.covariates["funding_paid"].iloc[-1])
+    assert paid != 0.0
+    assert held[0] == pytest.approx(5.0 + decay * (fit.data.basis[-1] - paid - 5.0), rel=1e-9)
+    assert np.diff(held[1:]) == pytest.approx(np.diff(held[:-1]) * decay, rel=1e-9)
+    gap = pd.DataFrame({"funding_gap": [3.0]}, index=[now + pd.Timedelta(hours=1)])
+    np.testing.assert_allclose(bm.forecast(fit, 6, covariates=gap).summary_frame()["mean"], held, rtol=1e-12)
+    once = pd.DataFrame({"funding_paid": [5.0]}, index=[now + pd.Timedelta(hours=2)])
+    given = bm.forecast(fit, 6, covariates=once).summary_frame()["mean"].to_numpy()
+    np.testing.assert_allclose(given[:2], held[:2], rtol=1e-12)
+    np.testing.assert_allclose(given[2:] - held[2:], -5.0 * decay ** np.arange(1, 5), rtol=1e-9)
+    walked = bm.forecast(fit, 6, paths=20_000, rng=1).summary_frame()["mean"].to_numpy()
+    np.testing.assert_allclose(walked, held, atol=0.1)
+
+
+def test_a_calm_and_a_wild_regime_stay_apart_on_paths():
+    """One step ahead the mixture is the exact one, its peak and its tails included."""
+    rule = bm.funding.custom(interval_hours=8.0, damper=0.0, interest_8h=0.0)
+    model = bm.Switching(bm.OU(theta="1 + funding_gap") + bm.Noise(), 2, varies="sigma")
+    time = pd.date_range("2024-01-01 01:00", periods=300, freq="h", tz="UTC")
+    data = bm.funding.attach(bm.BasisSeries.from_basis(time, np.random.default_rng(1).normal(size=300)), rule)
+    values = {
+        "kappa": 0.2, "theta": 0.0, "theta:funding_gap": 0.0, "sigma[0]": 1.0, "sigma[1]": 12.0, "tau": 0.5,
+        "q[0->1]": 0.1, "q[1->0]": 0.1,
+    }  # fmt: skip
+    fit = bm.fit(model, data, starts=1)
+    fit = replace(fit, x=fit.problem.spec.to_free(np.array([values[n] for n in fit.names])))
+    held, walked = bm.forecast(fit, 1, funding="held"), bm.forecast(fit, 1, paths=20_000, rng=1)
+    for p in (0.001, 0.25, 0.5, 0.75, 0.999):
+        assert walked.quantile((p,)).iloc[0, 0] == pytest.approx(held.quantile((p,)).iloc[0, 0], abs=0.4), p
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 20])
+def test_a_given_value_acts_from_its_own_close_on_any_spacing(minutes):
+    time = pd.date_range("2024-01-01", periods=200, freq=f"{minutes}min", tz="UTC")
+    wave = pd.DataFrame({"wave": np.random.default_rng(1).normal(size=200)}, index=time)
+    data = bm.BasisSeries.from_basis(time, np.random.default_rng(2).normal(size=200), covariates=wave)
+    fit = bm.fit(bm.OU(theta="1 + wave"), data)
+    fit = replace(fit, x=fit.problem.spec.to_free(np.array([1.0, 0.0, 1.0, 1.0])))
+    held = bm.forecast(fit, 12 * minutes / 60).summary_frame()["mean"].to_numpy()
+    for row in range(1, 11):
+        at = pd.DataFrame({"wave": [1e3]}, index=time[-1:] + pd.Timedelta(minutes=row * minutes))
+        moved = bm.forecast(fit, 12 * minutes / 60, covariates=at).summary_frame()["mean"].to_numpy() != held
+        assert list(moved) == [False] * row + [True] * (12 - row)
+
+
+@pytest.mark.parametrize("venue", RULES)
+def test_closes_rarer_than_payments_give_numbers(venue):
+    rule = bm.funding.rule(venue, RULES[venue][0], at=RULES[venue][1])
+    time = pd.date_range("2024-06-01", periods=120, freq="D", tz="UTC")
+    data = bm.funding.attach(bm.BasisSeries.from_basis(time, np.random.default_rng(3).normal(0, 20, 120)), rule)
+    fit = bm.fit(bm.OU(theta="1 + funding_gap"), data)
+    frame = bm.forecast(fit, 24 * 4, paths=50, funding="simulated", rng=1).summary_frame()
+    assert np.isfinite(frame.to_numpy()).all()
+
+
+def test_a_payment_fixed_ahead_is_known_in_the_last_interval():
+    """What is due follows from the closes so far, in the data and at the forecast's first step."""
+    rule = bm.funding.custom(timing="next", damper=0.0, interest_8h=0.0)
+    time = pd.date_range("2024-06-01", periods=231, freq="h", tz="UTC")
+    y = 10.0 * np.random.default_rng(4).normal(size=231)
+    whole = bm.funding.attach(bm.BasisSeries.from_basis(time, y), rule).covariates
+    early = bm.funding.attach(bm.BasisSeries.from_basis(time[:222], y[:222]), rule)
+    pd.testing.assert_frame_equal(early.covariates, whole.iloc[:222])
+    fit = bm.fit(bm.OU(theta="1 + funding"), early)
+    fit = replace(fit, x=fit.problem.spec.to_free(np.array([9.0, 0.0, 1.0, 1.0])))
+    first = bm.forecast(fit, 1, paths=50, rng=1).summary_frame()["mean"].iloc[0]
+    assert first == pytest.approx(whole["funding_due"].iloc[221], abs=0.05)
+
+
+def test_masked_closes_keep_their_place_in_the_interval():
+    rule = bm.funding.rule("binance", "BTCUSDT", at="2024-06-01")
+    time = pd.date_range("2024-06-01 01:00", periods=300, freq="h", tz="UTC")
+    y = np.cumsum(np.random.default_rng(4).normal(size=300)) + 30.0
+    y[216:220] = np.nan
+    whole = bm.funding.attach(bm.BasisSeries.from_basis(time, y), rule)
+    early = bm.funding.attach(bm.BasisSeries.from_basis(time[:221], y[:221]), rule)
+    walk = running(bm.fit(bm.OU(theta="1 + funding_gap"), early), rule, 2)
+    for i in range(221, 230):
+        walk.close(time[i - 1], time[i], np.full(2, y[i]))
+    assert walk.columns(time[229], 1.0)["premium_mean"][0] == pytest.approx(whole.covariates["premium_mean"].iloc[229])
+
+
+def test_covariates_no_formula_names_are_refused(funded):
+    at = pd.DataFrame({"funding_gap": [1.0]}, index=pd.DatetimeIndex(["2030-01-01"], tz="UTC"))
+    with pytest.raises(bm.DataError, match="no formula"):
+        bm.forecast(funded[0], 6, covariates=at)

@@ -23,7 +23,7 @@ class OU(Component):
 
     nu: degrees of freedom of Student's t shocks, "1" or a number above 2; sigma stays their standard deviation. For the
     basis seen without noise or gaps (Hamilton's filter); what looks ahead (forecast, return, carry) takes shocks of the
-    same variance as Gaussian, and says so. Errors: ModelError where both are given, or nu has a covariate.
+    same variance as Gaussian. Errors: ModelError where both are given, or nu has a covariate.
     """
 
     kappa: Formula = "1"

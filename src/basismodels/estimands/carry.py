@@ -106,6 +106,8 @@ def carry(
     due = payments(fit, found, count)
     values, profit = _one(fit, fit.x, count, spacing, paths, due, terms, generator)
     notes = [said] if said else []
+    if "nu" in fit.problem.layout.places:
+        notes.append("shocks of the same variance taken as Gaussian")
     try:
         points = draws_of(fit, draws, generator)
     except ModelError as error:

@@ -62,7 +62,7 @@ def payments(fit: Fit, rule: Rule, count: int) -> Payments:
     already seen. Where the rule fixes a payment one interval ahead, the first one follows from the last whole interval.
     """
     now, spacing = fit.data.time[-1], spacing_of(fit.problem)
-    ends = now + pd.to_timedelta(spacing * np.arange(1, count + 1), unit="h")
+    ends = closes_ahead(now, spacing, count)
     before = _seen(fit, rule, now)
     steps: list[int] = []
     rows: list[slice] = []
@@ -74,6 +74,11 @@ def payments(fit: Fit, rule: Rule, count: int) -> Payments:
         steps.append(step)
     fixed = _fixed(fit, rule, now) if rule.timing == "next" else math.nan
     return Payments(rule, before, steps, rows, fixed)
+
+
+def closes_ahead(now: pd.Timestamp, spacing: float, count: int) -> pd.DatetimeIndex:
+    """The closes of `count` steps of `spacing` hours after a row."""
+    return pd.DatetimeIndex(now + np.arange(1, count + 1) * pd.Timedelta(hours=spacing))
 
 
 def _fixed(fit: Fit, rule: Rule, now: pd.Timestamp) -> float:

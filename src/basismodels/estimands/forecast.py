@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from basismodels.errors import DataError, ModelError, real
 from basismodels.estimands.ahead import steps_ahead
 from basismodels.estimands.carry import rule_ahead
-from basismodels.estimands.forecast_paths import Ahead, Columns, running, steps_of_columns, walked
+from basismodels.estimands.carry_paths import closes_ahead
+from basismodels.estimands.forecast_paths import FLOWS, Ahead, Columns, running, steps_of_columns, walked
 from basismodels.estimands.mixture import Law, Mixture, branches, merged, observed
 from basismodels.funding.covariates import rule_of
 from basismodels.inference.funding_onward import named
@@ -130,7 +132,10 @@ def _held(fit: Fit, count: int, spacing: float) -> Forecast:
 def _by_columns(fit: Fit, count: int, spacing: float, given: Columns) -> Forecast:
     """Covariates as given at the start of each step."""
     pieces = pieces_of(fit.problem, spacing)
-    steps = [steps_of_columns(fit.problem, fit.x, given(i), 1, spacing / pieces) for i in range(count)]
+    columns = [given(i) for i in range(count)]
+    steps = [
+        steps_of_columns(fit.problem, fit.x, own, 1, spacing / pieces, last=i == 0) for i, own in enumerate(columns)
+    ]
     return _made(fit, spacing, _merging(fit, steps, pieces), "covariates as given, else as at the last row")
 
 
@@ -186,10 +191,27 @@ def _given(fit: Fit, covariates: pd.DataFrame, count: int, spacing: float) -> Co
     holes = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(holes):
         raise DataError("covariates are missing", rows=[str(t) for t in index[holes]], remedy="df.ffill()")
-    starts = now + pd.to_timedelta(spacing * np.arange(count), unit="h")
-    at = np.asarray(index.searchsorted(starts, side="right")) - 1
+    idle = [str(name) for name in covariates if not _used(fit, str(name))]
+    if idle:
+        raise DataError(
+            "covariates that no formula of the model names", rows=idle, remedy="covariates.drop(columns=...)"
+        )
+    # what is known by the start of each step; payments only where they fall in the bar that ends there
+    at = np.asarray(index.searchsorted([now, *closes_ahead(now, spacing, count - 1)], side="right"))
 
     def columns(i: int) -> dict[str, Array]:
-        return {} if at[i] < 0 else {str(name): values[[at[i]], j] for j, name in enumerate(covariates)}
+        found: dict[str, Array] = {}
+        for j, name in enumerate(map(str, covariates)):
+            if name in FLOWS:
+                found[name] = values[at[i - 1] : at[i], j].sum(keepdims=True) if i else np.empty(0)
+            elif at[i] > 0:
+                found[name] = values[[at[i] - 1], j]
+        return {name: value for name, value in found.items() if len(value)}
 
     return columns
+
+
+def _used(fit: Fit, name: str) -> bool:
+    """Whether a formula of the model names a column."""
+    formulas = (*fit.model.written().values(), fit.model.transition)
+    return any(name in re.findall(r"\w+", formula) for formula in formulas)

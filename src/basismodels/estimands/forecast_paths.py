@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from basismodels.estimands.carry_paths import drawn
 from basismodels.estimands.mixture import Mixture
-from basismodels.funding.covariates import snapshot
+from basismodels.funding.covariates import rule_of, snapshot
 from basismodels.funding.mechanism import Rule
 from basismodels.likelihood import assemble
 from basismodels.likelihood.kim import Steps
@@ -30,6 +30,7 @@ from basismodels.results import Fit
 Array = NDArray[np.float64]
 Columns = Callable[[int], dict[str, Array]]
 _KEPT = 256
+FLOWS = ("funding_paid", "settled_just_now")
 
 
 class Ahead(NamedTuple):
@@ -43,11 +44,13 @@ class Ahead(NamedTuple):
 class Running:
     """Funding on many paths as they are walked: rates (m,) decimal, premiums (m,) in bps.
 
-    last: paid last; due: fixed for the next payment, of a rule that fixes it ahead; mean: premium that set the one in
-    force; rows: closes of the running interval with their premium; paid: in the bar that closed, bps.
+    rule: with the interval of the data; attached: the rule as it stands beside them; last: paid last; due: fixed for
+    the next payment, of a rule that fixes it ahead; mean: premium that set the one in force; rows: closes of the
+    running interval with their premium; paid: in the bar that closed, bps.
     """
 
     rule: Rule
+    attached: Rule
     stamp: pd.Timestamp
     last: Array
     due: Array
@@ -72,8 +75,10 @@ class Running:
     def _settle(self, stamp: pd.Timestamp) -> None:
         begun = stamp - pd.Timedelta(hours=self.rule.interval_hours)
         own = [premium for time, premium in self.rows if begun < time <= stamp]
-        self.mean = self.rule.premium_mean(np.stack(own, axis=1)) if own else self.premium
-        made = self.rule.rate_of_mean(self.mean / 1e4)
+        made = self.due  # an interval without a close keeps the rate before
+        if own and np.isfinite(own).any():
+            self.mean = self.rule.premium_mean(np.stack(own, axis=1))
+            made = self.rule.rate_of_mean(self.mean / 1e4)
         self.last, self.due = (self.due, made) if self.rule.timing == "next" else (made, made)
         self.rows = [(time, premium) for time, premium in self.rows if time > stamp]
         self.paid, self.stamp = self.paid + 1e4 * self.last, stamp
@@ -83,7 +88,7 @@ class Running:
         since = float((now - self.stamp) / np.timedelta64(1, "h"))
         return snapshot(
             self.rule, last=self.last, due=self.due, mean=self.mean, premium=self.premium, since=since, bar=bar,
-            paid=self.paid,
+            paid=self.paid, attached=self.attached,
         )  # fmt: skip
 
 
@@ -93,16 +98,20 @@ def running(fit: Fit, rule: Rule, paths: int) -> Running:
     stamps = rule.settlements(now - pd.Timedelta(hours=rule.interval_hours), now)
     stamp = stamps[-1] if len(stamps) else now
     known = data.frame().iloc[-1]
-    time, premium = data.time[data.observed], 1e4 * np.expm1(np.asarray(data.basis[data.observed], dtype=float) / 1e4)
-    ended = int(time.searchsorted(stamp, side="right"))
-    rows = [(at, same * value) for at, value in zip(time[ended:], premium[ended:], strict=True)]
+    premium = np.where(data.observed, 1e4 * np.expm1(np.asarray(data.basis, dtype=float) / 1e4), np.nan)
+    ended = int(data.time.searchsorted(stamp, side="right"))
+    rows = [(at, same * value) for at, value in zip(data.time[ended:], premium[ended:], strict=True)]
+    newest = premium[np.isfinite(premium)][-1]
     last, mean = float(known["funding_last"]) * rule.interval_hours / 8e4, float(known["premium_mean"])
-    due = float(known.get("funding_due", math.nan)) * rule.interval_hours / 8e4
+    due = float(known.get("funding_due", last * 8e4 / rule.interval_hours)) * rule.interval_hours / 8e4
     if rule.timing == "next" and not math.isfinite(due):  # the record ends before the payment that is fixed
-        begun = int(time.searchsorted(stamp - pd.Timedelta(hours=rule.interval_hours), side="right"))
-        mean = float(rule.premium_mean(premium[begun:ended])) if ended > begun else mean
-        due = float(rule.rate_of_mean(mean / 1e4))
-    return Running(rule, stamp, same * last, same * due, same * mean, same * premium[-1], rows)
+        begun = int(data.time.searchsorted(stamp - pd.Timedelta(hours=rule.interval_hours), side="right"))
+        whole = np.isfinite(premium[begun:ended]).any()
+        mean = float(rule.premium_mean(premium[begun:ended])) if whole else mean
+        due = float(rule.rate_of_mean(mean / 1e4)) if whole else last
+    mean = mean if math.isfinite(mean) else float(newest)
+    attached = rule_of(data) or rule
+    return Running(rule, attached, stamp, same * last, same * due, same * mean, same * newest, rows)
 
 
 def walked(fit: Fit, count: int, paths: int, rng: np.random.Generator, funding: Running) -> Iterator[Ahead]:
@@ -114,8 +123,10 @@ def walked(fit: Fit, count: int, paths: int, rng: np.random.Generator, funding: 
     x, level = drawn(found.mean[-1][s], found.var[-1][s], rng).T
     every = np.arange(paths)
     columns: dict[str, Array] = {}
+    if funding.rule.timing == "next":  # the payment to come is fixed, though the record may end before it
+        columns = {name: own for name, own in funding.columns(now, spacing).items() if name not in FLOWS}
     for i in range(count):
-        first, later = steps_of_columns(problem, fit.x, columns, paths, spacing / pieces)
+        first, later = steps_of_columns(problem, fit.x, columns, paths, spacing / pieces, last=i == 0)
         for piece in range(pieces):
             own = later if piece else first
             if piece == pieces - 1:
@@ -135,17 +146,23 @@ def _picked(shares: Array, rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def steps_of_columns(
-    problem: Problem, x: Array, columns: dict[str, Array], paths: int, hours: float
+    problem: Problem, x: Array, columns: dict[str, Array], paths: int, hours: float, *, last: bool
 ) -> tuple[Steps, Steps]:
-    """Coefficients of the step that leaves a row on each path, and of those after it in the same bar: no jump."""
-    last = problem.data.frame().iloc[[-1]]
-    frame = last.iloc[np.zeros(paths, dtype=np.int64)].reset_index(drop=True)
+    """Coefficients of the step that leaves a row on each path, and of those after it in the same bar: no jump.
+
+    `last`: the row is the last of the data, whose payments are known; at a later one only those in `columns`.
+    """
+    row = problem.data.frame().iloc[[-1]]
+    frame = row.iloc[np.zeros(paths, dtype=np.int64)].reset_index(drop=True)
     known = {name: values for name, values in columns.items() if name in frame.columns}
     designs = designs_again(problem.designs, frame.assign(**known))
-    still = np.ones((paths, 1))
+    if "jump" in designs and not last:
+        still = [i for i, column in enumerate(designs["jump"].columns) if column not in known]
+        designs["jump"].values[:, still] = 0.0
+    fixed = np.ones((paths, 1))
     layout = problem.layout._replace(
         dt=np.full(paths, hours), row=np.arange(paths),
-        design={name: designs[name].values if name in designs else still for name in problem.layout.places},
+        design={name: designs[name].values if name in designs else fixed for name in problem.layout.places},
     )  # fmt: skip
     both = (layout, assemble.without_jump(layout))
     first, later = (assemble.steps_of(one, natural(one, x)) for one in both)
@@ -153,29 +170,37 @@ def steps_of_columns(
 
 
 def _law(own: Steps, s: NDArray[np.int64], x: Array, level: Array) -> Ahead:
-    """The observed basis after one step from known states, as a mixture of `_KEPT` Gaussians with its moments."""
+    """The observed basis after one step from known states, as a mixture of about `_KEPT` Gaussians with its moments."""
     move = own.p[np.arange(len(s)), s] / len(s)
-    weight = (move[:, :, None] * own.share[:, None, :]).ravel()
-    mean = np.broadcast_to((own.phi * x[:, None] + own.c + (own.rho * level)[:, None])[:, :, None], own.tau2.shape)
-    var = (own.v + own.w[:, None])[:, :, None] + own.tau2
-    return Ahead(_kept(weight, mean.ravel(), var.ravel()), move.sum(axis=0))
+    mean = own.phi * x[:, None] + own.c + (own.rho * level)[:, None]
+    var = own.v + own.w[:, None]
+    regimes, parts = move.shape[1], own.share.shape[1]
+    room = max(_KEPT // (regimes * parts), 1)
+    # a calm regime and a wild one are kept apart, else their sum would lose its peak and its tails
+    laws = [
+        _kept(move[:, k] * own.share[:, r], mean[:, k], var[:, k] + own.tau2[:, k, r], room)
+        for k in range(regimes)
+        for r in range(parts)
+    ]
+    return Ahead(Mixture(*np.concatenate(laws, axis=2)), move.sum(axis=0))
 
 
-def _kept(weight: Array, mean: Array, var: Array) -> Mixture:
-    """Neighbours in the mean merged with their moments until `_KEPT` Gaussians of like weight are left."""
+def _kept(weight: Array, mean: Array, var: Array, room: int) -> Array:
+    """Neighbours in the mean merged with their moments into `room` Gaussians: weight, mean and sd, (3, 1, room)."""
     order = np.argsort(mean, kind="stable")
     weight, mean, var = weight[order], mean[order], var[order]
-    group = np.minimum((np.cumsum(weight) - 0.5 * weight) / weight.sum() * _KEPT, _KEPT - 1).astype(np.int64)
+    whole = max(float(weight.sum()), 1e-300)
+    group = np.minimum((np.cumsum(weight) - 0.5 * weight) / whole * room, room - 1).astype(np.int64)
 
     def summed(values: Array) -> Array:
-        return np.asarray(np.bincount(group, weights=values, minlength=_KEPT), dtype=float)
+        return np.asarray(np.bincount(group, weights=values, minlength=room), dtype=float)
 
     total = summed(weight)
     there = total > 0
-    total = total[there]
-    centre = summed(weight * mean)[there] / total
-    spread = summed(weight * (var + mean**2))[there] / total - centre**2
-    made = np.zeros((3, 1, _KEPT))
+    kept = total[there]
+    centre = summed(weight * mean)[there] / kept
+    spread = summed(weight * (var + mean**2))[there] / kept - centre**2
+    made = np.zeros((3, 1, room))
     made[2] = 1.0
-    made[:, 0, : len(total)] = total / total.sum(), centre, np.sqrt(np.maximum(spread, 1e-300))
-    return Mixture(*made)
+    made[:, 0, : len(kept)] = kept, centre, np.sqrt(np.maximum(spread, 1e-300))
+    return made

@@ -104,7 +104,8 @@ def settled_of(data: BasisSeries, rule: Rule) -> Settled:
         hours = data.settlements["interval_hours"].to_numpy(dtype=float)
         rate = data.settlements["rate"].to_numpy(dtype=float)
         return Settled(stamp, rate, hours, _means(data, rule, premium, stamp, hours))
-    stamp = rule.settlements(data.time[0], data.time[-1])
+    ahead = pd.Timedelta(hours=rule.known_hours_ahead)  # what is fixed in advance is known before it is paid
+    stamp = rule.settlements(data.time[0], data.time[-1] + ahead)
     hours = np.full(len(stamp), rule.interval_hours)
     mean = _means(data, rule, premium, stamp, hours)
     rate = rule.rate_of_mean(mean / 1e4)
@@ -163,12 +164,14 @@ def snapshot(
     since: float,
     bar: float,
     paid: float | Array,
+    attached: Rule,
     band: float = BAND,
 ) -> dict[str, Array]:
     """Columns of `COVARIATES` at one close of many paths, (m,) each.
 
     last, due: rates paid last and fixed for the next payment, decimal; mean: premium in bps that set the rate in force;
-    premium: that of the close, bps; since: hours from the last settlement; bar: hours of the bar; paid: in it, bps.
+    premium: that of the close, bps; since: hours from the last settlement; bar: hours of the bar; paid: in it, bps;
+    attached: the rule that sets the band.
     """
     hours, same = np.full(len(last), rule.interval_hours), np.ones(len(last))
     ahead = rule.timing == "next"
@@ -177,7 +180,7 @@ def snapshot(
     columns |= _controls(rule, premium if rule.timing == "continuous" else mean, hours)
     columns["hours_to_settlement"] = same * (rule.interval_hours - since % rule.interval_hours)
     columns["settled_just_now"] = same * float(since < bar)
-    columns["outside_band"] = _outside(rule, premium, band)
+    columns["outside_band"] = _outside(attached, premium, band)
     return columns if rule.timing == "continuous" else columns | {"funding_paid": same * paid}
 
 

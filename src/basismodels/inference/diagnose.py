@@ -71,7 +71,7 @@ def _information(problem: Problem, cov: Array, x: Array, box: Array) -> list[Dia
     return [Diagnostic("flat", text, fatal=True)]
 
 
-_NEEDED = ("kappa", "sigma", "tau", "slow.kappa", "slow.sigma")
+_NEEDED = ("kappa", "sigma", "innovation", "tau", "slow.kappa", "slow.sigma")
 _VAGUE = 4.0
 
 
@@ -184,7 +184,8 @@ def _regimes(problem: Problem, x: Array) -> list[Diagnostic]:
         if weights[i] < _FEW
     ]
     parts = (nat.kappa, nat.variance, nat.tau2, nat.drift)
-    means = np.array([part[problem.layout.row].mean(axis=0) for part in parts])
+    nu = predictors.freedom(problem.layout, x)
+    means = np.array([part[problem.layout.row].mean(axis=0) for part in parts] + ([] if nu is None else [nu]))
     for i in range(k):
         for j in range(i + 1, k):
             a, b = means[:, i], means[:, j]

@@ -70,7 +70,7 @@ class PathRoot:
             if c.over >= 0:
                 at[j] = 0.0
         law, start = assemble.coefficients(layout, at)
-        y = walk(self.problem, law, start, self._first(at, rng), rng).y
+        y = walk(self.problem, law, start, self._first(at, rng), rng, predictors.freedom(layout, at)).y
         return replace(self.problem, layout=layout._replace(y=np.where(np.isfinite(layout.y), y, np.nan)))
 
     def _first(self, x: Array, rng: np.random.Generator) -> Array:

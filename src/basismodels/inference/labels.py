@@ -52,7 +52,9 @@ def permute(spec: Spec, x: Array, order: NDArray[Any]) -> Array:
 def ordered(problem: Problem, x: Array) -> Array:
     """The same point with regimes in order, and the slow level slower than the reversion."""
     if problem.layout.regimes > 1:
-        order = np.argsort(change_sd(problem, x), kind="stable")
+        nu = predictors.freedom(problem.layout, x)
+        # regimes that differ in their tails alone: the thinner first
+        order = np.lexsort((np.zeros(problem.layout.regimes) if nu is None else -nu, change_sd(problem, x)))
         return permute(problem.spec, x, order)
     return _fast_first(problem, x)
 
@@ -60,7 +62,8 @@ def ordered(problem: Problem, x: Array) -> Array:
 def _fast_first(problem: Problem, x: Array) -> Array:
     """Swaps the two factors of a one-regime model where the slow one came out faster."""
     names = problem.spec.names
-    plain = {"kappa", "sigma", "slow.kappa", "slow.sigma"}
+    volatility = "innovation" if "innovation" in names else "sigma"
+    plain = {"kappa", volatility, "slow.kappa", "slow.sigma"}
     if not plain <= set(names) or any(":" in n for n in names) or not problem.layout.stationary:
         return x
     at = {name: names.index(name) for name in plain}
@@ -68,7 +71,10 @@ def _fast_first(problem: Problem, x: Array) -> Array:
         return x
     out = x.copy()
     out[[at["kappa"], at["slow.kappa"]]] = x[[at["slow.kappa"], at["kappa"]]]
-    out[[at["sigma"], at["slow.sigma"]]] = x[[at["slow.sigma"], at["sigma"]]]
+    out[[at[volatility], at["slow.sigma"]]] = x[[at["slow.sigma"], at[volatility]]]
+    if volatility == "innovation":
+        hour = 0.5 * np.log(decay_ratio(2.0 * np.exp(x[[at["slow.kappa"], at["kappa"]]])))
+        out[[at["innovation"], at["slow.sigma"]]] += hour * (1.0, -1.0)
     return out
 
 
