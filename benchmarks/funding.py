@@ -20,7 +20,7 @@ import pandas as pd
 
 import basismodels as bm
 from basismodels.estimands.funding_diagnostic import FundingDiagnostic, prepared
-from basismodels.estimands.funding_states import models, reached, start_of
+from basismodels.estimands.funding_states import bound_like, models, reached, start_of
 from basismodels.estimands.funding_verdict import STATES, Evidence, verdict_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,7 +76,7 @@ def _shown(own: pd.DataFrame, test: str) -> str:
 def curve(symbol: str, data: bm.BasisSeries) -> pd.DataFrame:
     """kappa over funding pressure in each of two regimes whose volatilities may move with it too."""
     start = start_of(data, 2)
-    fit = reached(models("speed", "funding_pressure", (), start.model)[1], data, start, {})
+    fit = reached(bound_like(models("speed", "funding_pressure", (), start.model)[1], data, start), start, {})
     top = float(np.nanquantile(data.frame()["funding_pressure"], 0.99))
     frame = bm.speed_curve(fit, "funding_pressure", np.linspace(0.0, top, POINTS))
     return frame.reset_index().assign(symbol=symbol)
