@@ -90,6 +90,10 @@ class Model:
             if isinstance(formula, str) or (name in declared and declared[name].column)
         }
 
+    def words(self) -> set[str]:
+        """Words of all formulas: the columns they name, and what they do with them."""
+        return {word for formula in (*self.written().values(), self.transition) for word in re.findall(r"\w+", formula)}
+
     def params(self) -> dict[str, Param]:
         """Declared parameters of the model by name."""
         return {param.name: param for part in self.parts for param in part.params.values()}

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from basismodels._limits import draw_limits
 from basismodels.errors import ModelError, real
+from basismodels.estimands.ahead import rule_ahead
 from basismodels.estimands.carry_paths import Payments, Walks, funding_paid, payments, spot_moves, walks
 from basismodels.estimands.passage import check_band
-from basismodels.funding.covariates import rule_of
-from basismodels.funding.guess import guessed
 from basismodels.funding.mechanism import Rule
 from basismodels.inference.draws import draws_of
 from basismodels.inference.intervals import checked_level
@@ -125,15 +124,6 @@ def _check(until: object, risk: object, paths: object, draws: object) -> None:
     for name, given in {"paths": paths, "draws": draws}.items():
         if isinstance(given, bool) or not isinstance(given, int) or given < 1:
             raise ModelError(f"{name} must be a positive whole number, got {given!r}")
-
-
-def rule_ahead(fit: Fit) -> tuple[Rule, str]:
-    """The rule of the data, else a guess, settling as often as the data's last settlements do."""
-    known, settled = rule_of(fit.data), fit.data.settlements
-    found, said = (known, "") if known is not None else guessed(fit.data, fit.data.time[-1])
-    if settled is not None and len(settled) and found.timing != "continuous":
-        found = found.with_interval(float(settled["interval_hours"].iloc[-1]))
-    return found, said
 
 
 def _table(values: dict[str, float], each: list[dict[str, float]], level: float) -> pd.DataFrame:

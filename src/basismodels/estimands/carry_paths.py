@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import DataError, ModelError
-from basismodels.estimands.ahead import natural_ahead, steps_ahead
+from basismodels.estimands.ahead import closes_ahead, drawn, natural_ahead, steps_ahead
 from basismodels.funding.mechanism import Rule
 from basismodels.problem import Problem, spacing_of
 from basismodels.results import Fit
@@ -76,11 +76,6 @@ def payments(fit: Fit, rule: Rule, count: int) -> Payments:
     return Payments(rule, before, steps, rows, fixed)
 
 
-def closes_ahead(now: pd.Timestamp, spacing: float, count: int) -> pd.DatetimeIndex:
-    """The closes of `count` steps of `spacing` hours after a row."""
-    return pd.DatetimeIndex(now + np.arange(1, count + 1) * pd.Timedelta(hours=spacing))
-
-
 def _fixed(fit: Fit, rule: Rule, now: pd.Timestamp) -> float:
     """The next payment in bps, set by the premium of the interval that has ended; without rows of it, the last rate."""
     past = rule.settlements(now - pd.Timedelta(hours=2.0 * rule.interval_hours), now)
@@ -136,16 +131,6 @@ def walks(
             jump[:, i] = slope * paid + push
             regime += jump[:, i]
     return Walks(basis, visited, jump)
-
-
-def drawn(mean: Array, var: Array, rng: np.random.Generator) -> Array:
-    """States (m, 2) from means (m, 2) and variances, covariances (m, 3)."""
-    a, b, d = np.maximum(var[:, 0], 0.0), var[:, 1], np.maximum(var[:, 2], 0.0)
-    z = rng.standard_normal((len(mean), 2))
-    root = np.sqrt(a)
-    slope = np.divide(b, root, out=np.zeros_like(b), where=root > 0)
-    rest = np.sqrt(np.maximum(d - slope**2, 0.0))
-    return np.column_stack([mean[:, 0] + root * z[:, 0], mean[:, 1] + slope * z[:, 0] + rest * z[:, 1]])
 
 
 def funding_paid(basis: Array, due: Payments) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -12,10 +11,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import DataError, ModelError, real
-from basismodels.estimands.ahead import steps_ahead
-from basismodels.estimands.carry import rule_ahead
-from basismodels.estimands.carry_paths import closes_ahead
-from basismodels.estimands.forecast_paths import FLOWS, Ahead, Columns, running, steps_of_columns, walked
+from basismodels.estimands.ahead import closes_ahead, rule_ahead, steps_ahead
+from basismodels.estimands.forecast_paths import (
+    FLOWS,
+    Ahead,
+    Columns,
+    rows_like_last,
+    running,
+    steps_of_columns,
+    walked,
+)
 from basismodels.estimands.mixture import Law, Mixture, branches, merged, observed
 from basismodels.funding.covariates import rule_of
 from basismodels.inference.funding_onward import named
@@ -132,10 +137,8 @@ def _held(fit: Fit, count: int, spacing: float) -> Forecast:
 def _by_columns(fit: Fit, count: int, spacing: float, given: Columns) -> Forecast:
     """Covariates as given at the start of each step."""
     pieces = pieces_of(fit.problem, spacing)
-    columns = [given(i) for i in range(count)]
-    steps = [
-        steps_of_columns(fit.problem, fit.x, own, 1, spacing / pieces, last=i == 0) for i, own in enumerate(columns)
-    ]
+    row = rows_like_last(fit.problem, 1)
+    steps = [steps_of_columns(fit.problem, fit.x, row, given(i), spacing / pieces, last=i == 0) for i in range(count)]
     return _made(fit, spacing, _merging(fit, steps, pieces), "covariates as given, else as at the last row")
 
 
@@ -191,7 +194,7 @@ def _given(fit: Fit, covariates: pd.DataFrame, count: int, spacing: float) -> Co
     holes = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(holes):
         raise DataError("covariates are missing", rows=[str(t) for t in index[holes]], remedy="df.ffill()")
-    idle = [str(name) for name in covariates if not _used(fit, str(name))]
+    idle = [str(name) for name in covariates if str(name) not in fit.model.words()]
     if idle:
         raise DataError(
             "covariates that no formula of the model names", rows=idle, remedy="covariates.drop(columns=...)"
@@ -209,9 +212,3 @@ def _given(fit: Fit, covariates: pd.DataFrame, count: int, spacing: float) -> Co
         return {name: value for name, value in found.items() if len(value)}
 
     return columns
-
-
-def _used(fit: Fit, name: str) -> bool:
-    """Whether a formula of the model names a column."""
-    formulas = (*fit.model.written().values(), fit.model.transition)
-    return any(name in re.findall(r"\w+", formula) for formula in formulas)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.estimands.carry_paths import drawn
+from basismodels.estimands.ahead import drawn
 from basismodels.estimands.mixture import Mixture
 from basismodels.funding.covariates import rule_of, snapshot
 from basismodels.funding.mechanism import Rule
@@ -103,7 +103,7 @@ def running(fit: Fit, rule: Rule, paths: int) -> Running:
     rows = [(at, same * value) for at, value in zip(data.time[ended:], premium[ended:], strict=True)]
     newest = premium[np.isfinite(premium)][-1]
     last, mean = float(known["funding_last"]) * rule.interval_hours / 8e4, float(known["premium_mean"])
-    due = float(known.get("funding_due", last * 8e4 / rule.interval_hours)) * rule.interval_hours / 8e4
+    due = float(known["funding_due"]) * rule.interval_hours / 8e4 if rule.timing == "next" else last
     if rule.timing == "next" and not math.isfinite(due):  # the record ends before the payment that is fixed
         begun = int(data.time.searchsorted(stamp - pd.Timedelta(hours=rule.interval_hours), side="right"))
         whole = np.isfinite(premium[begun:ended]).any()
@@ -121,12 +121,12 @@ def walked(fit: Fit, count: int, paths: int, rng: np.random.Generator, funding: 
     found, bar = fit.filtered, pd.Timedelta(hours=spacing)
     s = rng.choice(len(found.p[-1]), size=paths, p=found.p[-1] / found.p[-1].sum())
     x, level = drawn(found.mean[-1][s], found.var[-1][s], rng).T
-    every = np.arange(paths)
+    every, rows = np.arange(paths), rows_like_last(problem, paths)
     columns: dict[str, Array] = {}
     if funding.rule.timing == "next":  # the payment to come is fixed, though the record may end before it
         columns = {name: own for name, own in funding.columns(now, spacing).items() if name not in FLOWS}
     for i in range(count):
-        first, later = steps_of_columns(problem, fit.x, columns, paths, spacing / pieces, last=i == 0)
+        first, later = steps_of_columns(problem, fit.x, rows, columns, spacing / pieces, last=i == 0)
         for piece in range(pieces):
             own = later if piece else first
             if piece == pieces - 1:
@@ -145,17 +145,22 @@ def _picked(shares: Array, rng: np.random.Generator) -> NDArray[np.int64]:
     return np.asarray(np.minimum(drawn_at.sum(axis=1), shares.shape[1] - 1))
 
 
+def rows_like_last(problem: Problem, paths: int) -> pd.DataFrame:
+    """The columns of the data at the last row, once for each path."""
+    return problem.data.frame().iloc[np.full(paths, -1)].reset_index(drop=True)
+
+
 def steps_of_columns(
-    problem: Problem, x: Array, columns: dict[str, Array], paths: int, hours: float, *, last: bool
+    problem: Problem, x: Array, rows: pd.DataFrame, columns: dict[str, Array], hours: float, *, last: bool
 ) -> tuple[Steps, Steps]:
     """Coefficients of the step that leaves a row on each path, and of those after it in the same bar: no jump.
 
-    `last`: the row is the last of the data, whose payments are known; at a later one only those in `columns`.
+    `rows` with `columns` put in their place; `last`: the row is the last of the data, whose payments are known; at a
+    later one only those in `columns`.
     """
-    row = problem.data.frame().iloc[[-1]]
-    frame = row.iloc[np.zeros(paths, dtype=np.int64)].reset_index(drop=True)
-    known = {name: values for name, values in columns.items() if name in frame.columns}
-    designs = designs_again(problem.designs, frame.assign(**known))
+    paths = len(rows)
+    known = {name: values for name, values in columns.items() if name in rows.columns}
+    designs = designs_again(problem.designs, rows.assign(**known))
     if "jump" in designs and not last:
         still = [i for i, column in enumerate(designs["jump"].columns) if column not in known]
         designs["jump"].values[:, still] = 0.0

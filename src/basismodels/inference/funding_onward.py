@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +20,7 @@ _SETTLED = 6
 
 def named(model: Model) -> set[str]:
     """Columns of funding that the formulas of a model name."""
-    formulas = (*model.written().values(), model.transition)
-    return {word for formula in formulas for word in re.findall(r"\w+", formula)} & COVARIATES.keys()
+    return model.words() & COVARIATES.keys()
 
 
 def recent(data: BasisSeries) -> BasisSeries:
