@@ -34,10 +34,10 @@ lint: $(INSTALLED)-test ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 slow: $(INSTALLED)-test ## the long studies behind the tables (hours; each resumes where it stopped)
-	set -e; for study in $(STUDIES); do $(BIN)/python -P $$study; done
+	set -e; for study in $(STUDIES); do $(BIN)/python $$study; done
 
-study-%: $(INSTALLED)-test # one of them: make study-kim_error, study-coverage, study-alarms, study-calibration, study-recovery
-	$(BIN)/python -P tests/slow/$*.py
+study-%: $(INSTALLED)-test # one of them: make study-kim_error, study-placebo_year, study-alarms, study-calibration, study-recovery
+	$(BIN)/python tests/slow/$*.py
 
 bench: $(INSTALLED)-test,bench ## speed against other packages, into benchmarks/results
 	$(BIN)/python benchmarks/run.py
@@ -52,7 +52,7 @@ panel: $(INSTALLED)-core ## four markets at once: shrinkage and joint failure, i
 	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/panel.py
 
 sbc: $(INSTALLED)-test ## simulation-based calibration of each model, into tests/slow/sbc.csv; resumes
-	$(BIN)/python -P tests/slow/sbc.py
+	$(BIN)/python tests/slow/sbc.py
 
 rolling-origin: $(INSTALLED)-core ## forecasts of BTC and ETH scored from a rolling origin, into benchmarks/results (20 min)
 	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/rolling_origin.py
@@ -70,7 +70,7 @@ counterfactual: $(INSTALLED)-core ## simulated funding against real, and other r
 	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/closed_loop.py
 
 placebo: $(INSTALLED)-core ## sizes of the tests of funding where it does nothing, into tests/slow/placebo.csv; resumes
-	$(BIN)/python -P tests/slow/placebo.py
+	$(BIN)/python tests/slow/placebo.py
 
 rolling: $(INSTALLED)-test ## rolling windows and bootstrap against statsmodels, into benchmarks/results
 	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/rolling.py
@@ -80,7 +80,7 @@ instruments: $(INSTALLED)-test ## 200 instruments on this machine and on a loopb
 	$(BIN)/python benchmarks/instruments.py
 
 fuzz: $(INSTALLED)-test ## 10,000 odd files and arguments: only the package's own errors come out
-	$(BIN)/python -P tests/fuzz/fuzzer.py --count 10000
+	$(BIN)/python tests/fuzz/fuzzer.py --count 10000
 
 sbom: $(INSTALLED)-core ## what an installation consists of, into build/sbom.json (CycloneDX)
 	@mkdir -p build
@@ -106,7 +106,7 @@ events: $(INSTALLED)-core ## what the model said before, during and after known 
 	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python paper/events.py
 
 coverage: $(INSTALLED)-test ## coverage of every interval, into tests/slow/coverage.csv; resumes by cell
-	$(BIN)/python tests/slow/coverage.py
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python tests/slow/interval_coverage.py
 
 docs: $(INSTALLED)-docs ## the documentation, into build/docs; a warning is an error
 	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs build/docs

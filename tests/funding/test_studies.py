@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -113,3 +114,33 @@ def test_the_package_ships_the_counts_of_the_study() -> None:
     from basismodels.estimands.funding_verdict import study
 
     pd.testing.assert_frame_equal(study(), pd.read_csv(ROOT / "tests" / "slow" / "placebo.csv"))
+
+
+def test_a_study_by_rows_is_the_same_in_any_number_of_processes(tmp_path: Path) -> None:
+    rows = module("tests/slow/row_study.py")
+    makers = {scale: lambda seed, scale=scale: {"x": float(scale) * seed.generate_state(1)[0]} for scale in ("1", "2")}
+    for jobs, name in ((1, "one"), (2, "two")):
+        assert not rows.rows_of(tmp_path / name, ("setting", "series", "x"), makers, 9, -1.0, jobs), "no time at all"
+        rows.rows_of(tmp_path / name, ("setting", "series", "x"), makers, 2, 60.0, jobs)
+        assert rows.rows_of(tmp_path / name, ("setting", "series", "x"), makers, 9, 60.0, jobs)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert len(pd.read_csv(tmp_path / "one").drop_duplicates()) == 18
+
+
+def test_the_study_of_a_year_has_every_test_of_two_regimes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    year = module("tests/slow/placebo_year.py")
+    asked = []
+
+    def rejected(market: Any, seed: object, regressions: bool, effects: object, hours: pd.DatetimeIndex) -> object:
+        asked.append((market.model.regimes, regressions, len(hours)))
+        return dict.fromkeys(year.TESTS, len(asked) % 2 == 0)
+
+    monkeypatch.setattr(year, "rejections", rejected)
+    out = str(tmp_path / "y.csv")
+    monkeypatch.setattr("sys.argv", ["placebo_year.py", "--series", "4", "--jobs", "1", "--out", out])
+    assert year.main() == 0
+    assert asked == [(2, False, 8784)] * 4
+    found = pd.read_csv(tmp_path / "y_summary.csv")
+    assert list(found["test"]) == list(year.TESTS)
+    assert (found["share"] == 0.5).all()
+    assert (found["series"] == 4).all()

@@ -1,7 +1,7 @@
 """Odd files and arguments by the thousand: only the package's own errors may come out, in 5 seconds of CPU each,
 and no file may be left half written.
 
-    python -P tests/fuzz/fuzzer.py --count 10000 [--first 0]
+    python tests/fuzz/fuzzer.py --count 10000 [--first 0]
 
 Every case follows from its number alone, so that a failure is repeated by `--first NUMBER --count 1`.
 """

@@ -14,7 +14,7 @@ Settings without a failure regime: one regime whose log volatility is itself an 
 process (sd 0.5, half-life a day); two regimes that both converge. With one, three days long, begun
 between days 30 and 60: the level at -60 bps; no reversion and five times the volatility.
 
-    python -P tests/slow/alarms.py [--series 200] [--minutes 60]
+    python tests/slow/alarms.py [--series 200] [--minutes 60]
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ import basismodels as bm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from row_study import Row, publish, rows_of, seed_of
-
-sys.path.pop(0)  # numba must not find the study of this folder that is called coverage
 
 OUT = Path(__file__).with_suffix(".csv")
 HOURS, FAILED = 2160, 72
@@ -218,11 +216,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="False alarms and detections of a failure regime")
     parser.add_argument("--series", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--jobs", type=int, default=-1, help="processes; default all cores")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     makers = {name: partial(one, make) for name, make in SETTINGS.items()}
-    rows_of(given.out, COLUMNS, makers, given.series, given.minutes)
+    rows_of(given.out, COLUMNS, makers, given.series, given.minutes, given.jobs)
     publish(given.out, summary(given.out))
     made = ceiling()
     made.to_csv(given.out.with_name("alarms_ceiling.csv"), index=False, float_format="%.4g", lineterminator="\n")

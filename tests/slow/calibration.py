@@ -11,7 +11,7 @@ default starts and judged against the simulation:
 - brier, log_score: of the filtered probability against the true regime, and of the filter at the true parameters;
 - bins: hours by tenth of the probability, with the sum of the probabilities and of the outcomes there.
 
-    python -P tests/slow/calibration.py [--series 300] [--minutes 60]
+    python tests/slow/calibration.py [--series 300] [--minutes 60]
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ from basismodels.model import Model
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from row_study import Row, publish, rows_of
-
-sys.path.pop(0)  # numba must not find the study of this folder that is called coverage
 
 OUT = Path(__file__).with_suffix(".csv")
 HOURS, BINS = 1000, 10
@@ -134,11 +132,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Calibration of the failure probability and its band")
     parser.add_argument("--series", type=int, default=300)
     parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--jobs", type=int, default=-1, help="processes; default all cores")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     makers = {name: partial(one, *made) for name, made in SETTINGS.items()}
-    rows_of(given.out, COLUMNS, makers, given.series, given.minutes)
+    rows_of(given.out, COLUMNS, makers, given.series, given.minutes, given.jobs)
     publish(given.out, summary(given.out))
     publish(given.out.with_name("reliability.csv"), reliability(given.out))
     return 0

@@ -1,6 +1,6 @@
 """Runs killed by SIGKILL at random moments and started again: does the last one give the bytes of one never killed?
 
-    python -P tests/slow/kills.py [--kills 20]
+    python tests/slow/kills.py [--kills 20]
 
 Writes tests/slow/kills.csv: what was killed, how often it was killed while at work, and whether the bytes are equal.
 """

@@ -10,7 +10,7 @@ at the true parameters, against a particle filter whose own error is small besid
   score at the truth, times the inverse of its covariance, is the first-order displacement
   of the estimate; in standard deviations of the estimate from a thousand hours, known to +-shift_se.
 
-    python -P tests/slow/kim_error.py [--out FILE] [--series 20] [--scores 2000] [--only NAME ...]
+    python tests/slow/kim_error.py [--out FILE] [--series 20] [--scores 2000] [--only NAME ...]
 
 Data the model did not make are where matching errs most. The rows "with outliers" add
 five tau to one hour in fifty; "as observed" takes hourly Binance BTC of 2024 at the model's optimum

@@ -4,7 +4,7 @@ Series of 500 and of 2,000 hours from a two-regime OU process; each is fitted by
 is one series simulated from its two-regime fit. The simulated statistics of all series of a length together stand
 for the bootstrap law of each (warp-speed: Giacomini, Politis & White 2013).
 
-    python -P tests/slow/lr_size.py [--series 1000] [--minutes 60]
+    python tests/slow/lr_size.py [--series 1000] [--minutes 60]
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ from basismodels.problem import bind
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from row_study import Row, publish, rows_of
-
-sys.path.pop(0)  # numba must not find the study of this folder that is called coverage
 
 OUT = Path(__file__).with_suffix(".csv")
 COLUMNS = ("setting", "series", "statistic", "simulated")
@@ -73,11 +71,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Size of the test of K against K + 1 regimes")
     parser.add_argument("--series", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--jobs", type=int, default=-1, help="processes; default all cores")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     makers = {name: partial(one, hours) for name, hours in SETTINGS.items()}
-    rows_of(given.out, COLUMNS, makers, given.series, given.minutes)
+    rows_of(given.out, COLUMNS, makers, given.series, given.minutes, given.jobs)
     publish(given.out, summary(given.out))
     return 0
 

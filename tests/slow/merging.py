@@ -7,7 +7,7 @@ their first two moments loses least by Runnalls' bound (2007, IEEE Transactions 
 43(3)) are merged, until M are left. `off`: log likelihood less the particle one; `cost`: time of the likelihood over
 that of depth 1, for the merged filters in plain compiled code without lanes.
 
-    python -P tests/slow/merging.py
+    python tests/slow/merging.py
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ from basismodels.sources.files import read
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import kim_error
-
-sys.path.pop(0)  # numba must not find the study of this folder that is called coverage
 
 OUT = Path(__file__).with_suffix(".csv")
 COLUMNS = ("scheme", "gaussians", "llf", "off", "off_se", "seconds", "cost")

@@ -118,19 +118,26 @@ def compiled(own: engine.Engine, layout: Layout) -> engine.Objective:
 
 
 def rejections(
-    market: Market, seed: np.random.SeedSequence, regressions: bool, effects: tuple[str, ...]
+    market: Market,
+    seed: np.random.SeedSequence,
+    regressions: bool,
+    effects: tuple[str, ...],
+    hours: pd.DatetimeIndex = HOURS,
 ) -> dict[str, bool]:
     """Which tests reject at 5% on one series; a kink with too few intervals is left out."""
     with mock.patch.object(mle, "objective", compiled), mock.patch.object(profile, "objective", compiled):
-        return _rejections(market, seed, regressions, effects)
+        return _rejections(market, seed, regressions, effects, hours)
 
 
 def _rejections(
-    market: Market, seed: np.random.SeedSequence, regressions: bool, effects: tuple[str, ...]
+    market: Market,
+    seed: np.random.SeedSequence,
+    regressions: bool,
+    effects: tuple[str, ...],
+    hours: pd.DatetimeIndex,
 ) -> dict[str, bool]:
-    made = prepared(
-        bm.funding.simulate(market.model, RULE, market.params, HOURS, rng=np.random.default_rng(seed)), RULE
-    )[0]
+    rng = np.random.default_rng(seed)
+    made = prepared(bm.funding.simulate(market.model, RULE, market.params, hours, rng=rng), RULE)[0]
     plain = statistics(made, RULE) if regressions else {}
     found = {name: abs(t) > 1.96 for name, t in plain.items() if math.isfinite(t)}
     return found | (_ratios(made, market, effects) if effects else {})

@@ -6,7 +6,7 @@ free scale (logs of sigma, tau and rates), with its standard error; kappa_T, kap
 regime, for the speeds; and for the setting the share of hours put in the wrong regime by the fitted filter and by the
 filter at the true parameters.
 
-    python -P tests/slow/recovery.py [--series 200] [--minutes 60]
+    python tests/slow/recovery.py [--series 200] [--minutes 60]
 """
 
 from __future__ import annotations

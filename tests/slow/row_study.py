@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 
 Row = dict[str, object]
+_BATCH = 16
 
 
 def seed_of(name: str, number: int) -> np.random.SeedSequence:
@@ -25,17 +27,19 @@ def rows_of(
     makers: Mapping[str, Callable[[np.random.SeedSequence], Row]],
     count: int,
     minutes: float,
+    jobs: int = 1,
 ) -> bool:
     """Appends the rows that are not in the file yet, round by round over the settings; False where time ran out."""
-    known = done(path)
-    deadline = time.monotonic() + 60.0 * minutes
-    for number in range(count):
-        for name, make in makers.items():
-            if (name, str(number)) in known:
-                continue
-            if time.monotonic() > deadline:
-                return False
-            _append(path, columns, {"setting": name, "series": number, **make(seed_of(name, number))})
+    known, deadline = done(path), time.monotonic() + 60.0 * minutes
+    left = [(name, n) for n in range(count) for name in makers if (name, str(n)) not in known]
+    batch = 1 if jobs == 1 else _BATCH
+    for i in range(0, len(left), batch):
+        if time.monotonic() > deadline:
+            return False
+        now = left[i : i + batch]
+        made = Parallel(n_jobs=jobs)(delayed(makers[name])(seed_of(name, n)) for name, n in now)
+        for (name, n), row in zip(now, made, strict=True):
+            _append(path, columns, {"setting": name, "series": n, **row})
     return True
 
 

@@ -1,4 +1,4 @@
-"""Coverage of nominal 95% intervals of the speed, cell by cell: `python tests/slow/coverage.py --cells ou`.
+"""Coverage of nominal 95% intervals of the speed, cell by cell: `python tests/slow/interval_coverage.py --cells ou`.
 
 A row of coverage_design.csv is a design: model, kappa_T = kappa times the time it works in, n rows,
 spacing (even, or irregular: exponential steps drawn once), noise_ratio = tau / (sigma sqrt(step)),
