@@ -1,9 +1,10 @@
 """Is funding a driver or a proxy on Binance, and how does the speed move with it: BTC, ETH and XRP, 2020 to 2024.
 
 Needs binance_{btc,eth,xrp}usdt_1h.parquet in BASISMODELS_DATA (default ../shared/data); writes to
-benchmarks/results: funding_tests.csv, every test with its size, calibrated p and power; funding_verdicts.csv, one row
-a symbol and effect; funding_speed.csv, kappa over funding pressure with its 95% band; and draws
-build/funding_speed.png. A symbol already in the tables is not computed again.
+benchmarks/results: funding_tests.csv, every test with its size, calibrated p and power; funding_slopes.csv, every
+slope of the likelihood ratios with its standard error; funding_verdicts.csv, one row a symbol and effect;
+funding_speed.csv, kappa over funding pressure with its 95% band; and draws build/funding_speed.png. A symbol already
+in the tables is not computed again.
 
     python benchmarks/funding.py --replications 40
 """
@@ -54,11 +55,17 @@ def verdicts(symbol: str, found: FundingDiagnostic) -> list[dict[str, str]]:
                 "premium_held": _shown(own, STATES[1]),
                 "and_the_false_clock": _shown(own, STATES[2]),
                 "false_clock_instead": f"{fake['t']:.1f}",
-                "slopes": ", ".join(f"{own.loc[test, 'estimate']:.2g}" for test in STATES),
+                "slopes": "; ".join(_slopes(found, effect, test) for test in STATES),
                 "verdict": verdict,
             }
         )
     return rows
+
+
+def _slopes(found: FundingDiagnostic, effect: str, test: str) -> str:
+    """The slopes of a test, a regime each; those more than two standard errors from zero with a star."""
+    own = found.slopes[(found.slopes["effect"] == effect) & (found.slopes["test"] == test)]
+    return ", ".join(f"{r.estimate:.2g}" + "*" * (abs(r.estimate) > 1.96 * r.se) for r in own.itertuples())
 
 
 def _shown(own: pd.DataFrame, test: str) -> str:
@@ -85,12 +92,13 @@ def curve(symbol: str, data: bm.BasisSeries) -> pd.DataFrame:
 def reworded() -> None:
     """The verdicts once more from the tables, without computing anything else."""
     tests, table = pd.read_csv(RESULTS / "funding_tests.csv"), pd.read_csv(RESULTS / "funding_verdicts.csv")
+    slopes = pd.read_csv(RESULTS / "funding_slopes.csv")
     for i, row in table.iterrows():
         fake = pd.DataFrame(
             [{"effect": row["effect"], "placebo": "state space, false clock", "t": row["false_clock_instead"]}]
         )
-        own = tests[tests["symbol"] == row["symbol"]]
-        table.loc[i, "verdict"] = verdict_of(Evidence(row["effect"], own, fake, pd.DataFrame(), ""))
+        own, added = (frame[frame["symbol"] == row["symbol"]] for frame in (tests, slopes))
+        table.loc[i, "verdict"] = verdict_of(Evidence(row["effect"], own, added, fake, pd.DataFrame(), ""))
     table.to_csv(RESULTS / "funding_verdicts.csv", index=False, lineterminator="\n")
 
 
@@ -149,6 +157,7 @@ def main() -> int:
             found = bm.funding_diagnostic(data, replications=asked.replications, rng=1)
             print(found.text, flush=True)
             _append("funding_tests", found.frame.assign(symbol=symbol).round(6))
+            _append("funding_slopes", found.slopes.assign(symbol=symbol).round(6))
             _append("funding_verdicts", pd.DataFrame(verdicts(symbol, found)))
     reworded()
     draw(pd.read_csv(RESULTS / "funding_speed.csv"), ROOT / "build" / "funding_speed.png")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import chi2
 from scipy.stats import t as student
 
 import basismodels as bm
@@ -65,7 +67,7 @@ def test_the_state_space_test_sees_an_effect_that_is_there(driven: bm.BasisSerie
     for held in ((), ("premium_mean",), ("premium_mean", "false_clock_funding_gap")):
         found = ratio_test(with_false_clock(driven, RULE), "level", held, start)
         assert found.p < 1e-4
-        assert found.estimate == pytest.approx(-0.9, abs=4 * found.se)
+        assert found.slopes.iloc[0] == pytest.approx(-0.9, abs=4 * found.se[0])
         assert found.full.llf >= found.null.llf
 
 
@@ -127,15 +129,27 @@ def test_size_and_calibrated_p_by_hand() -> None:
 
 
 def test_power_of_a_ratio_is_its_size_without_an_effect_and_one_far_out() -> None:
-    assert power_of_ratio(0.0, 1.0) == pytest.approx(0.05)
-    assert power_of_ratio(1.96, 1.0) == pytest.approx(0.5, abs=0.01)
-    assert power_of_ratio(10.0, 1.0) == pytest.approx(1.0)
-    assert math.isnan(power_of_ratio(1.0, math.nan))
+    one = np.eye(1)
+    assert power_of_ratio(np.array([0.0]), one) == pytest.approx(0.05)
+    assert power_of_ratio(np.array([1.96]), one) == pytest.approx(0.5, abs=0.01)
+    assert power_of_ratio(np.array([10.0]), one) == pytest.approx(1.0)
+    assert math.isnan(power_of_ratio(np.ones(1), one * math.nan))
+    assert math.isnan(power_of_ratio(np.ones(2), np.array([[1.0, 2.0], [2.0, 1.0]])))
+
+
+def test_power_of_two_slopes_is_that_of_the_wald_statistic() -> None:
+    cov, slopes = np.array([[1.0, 0.6], [0.6, 2.0]]), np.array([2.0, -1.0])
+    drawn = np.random.default_rng(0).multivariate_normal(slopes, cov, 40_000)
+    wald = np.einsum("ij,jk,ik->i", drawn, np.linalg.inv(cov), drawn)
+    assert power_of_ratio(slopes, cov) == pytest.approx(np.mean(wald > chi2.isf(0.05, 2)), abs=0.01)
 
 
 def evidence(effect: str, p: dict[str, float], false: float = 0.0) -> Evidence:
     rows = [(effect, test, 0.1, 0.01, "u", 5.0, value, np.nan, np.nan, 0.5) for test, value in p.items()]
-    from basismodels.estimands.funding_diagnostic import TABLE
+    from basismodels.estimands.funding_diagnostic import SLOPES, TABLE
+
+    name = {"level": "theta:f", "speed": "kappa[0]:f", "transitions": "q[0->1]:f"}[effect]
+    slopes = [(effect, test, name, 0.1, 0.01, "u") for test in STATES]
 
     fakes = pd.DataFrame(
         [
@@ -148,7 +162,8 @@ def evidence(effect: str, p: dict[str, float], false: float = 0.0) -> Evidence:
             }
         ]
     )
-    return Evidence(effect, pd.DataFrame(rows, columns=list(TABLE)), fakes, pd.DataFrame(), "")
+    tests, added = pd.DataFrame(rows, columns=list(TABLE)), pd.DataFrame(slopes, columns=list(SLOPES))
+    return Evidence(effect, tests, added, fakes, pd.DataFrame(), "")
 
 
 TESTS = ("naive", "controlled", *STATES)
@@ -194,16 +209,31 @@ def test_a_test_that_rejects_too_often_without_an_effect_makes_no_driver(monkeyp
 
 def test_the_direction_is_said_where_the_test_rejects() -> None:
     given = evidence("speed", dict.fromkeys(TESTS, 0.001), 1.0)
-    assert "reverts faster" in paragraph(given)[1]
-    given.frame["estimate"] = -0.1
-    assert "reverts more slowly" in paragraph(given)[1]
+    assert "regime 0 reverts faster" in paragraph(given)[1]
+    given.slopes["estimate"] = -0.1
+    assert "regime 0 reverts more slowly" in paragraph(given)[1]
+    given.slopes["se"] = 0.1
+    assert "reverts" not in paragraph(given)[1], "a slope within two standard errors of zero says nothing"
     assert "reverts" not in paragraph(evidence("speed", dict.fromkeys(TESTS, 0.5)))[1]
 
 
 def test_a_driver_has_one_sign() -> None:
     given = evidence("level", dict.fromkeys(TESTS, 0.001), 1.0)
-    given.frame.loc[given.frame["test"] == STATES[1], "estimate"] = -0.1
+    given.slopes.loc[given.slopes["test"] == STATES[1], "estimate"] = -0.1
     assert verdict_of(given) == "undecided"
+
+
+def test_a_driver_has_that_sign_in_every_regime_that_is_sure_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(funding_verdict, "study", lambda: counts(0.05, 0.03))
+    given = evidence("speed", dict.fromkeys(TESTS, 0.001), 1.0)
+    assert verdict_of(given) == "driver"
+    wild = given.slopes.assign(coefficient="kappa[1]:f", estimate=-0.3)
+    mixed = replace(given, slopes=pd.concat([given.slopes, wild]))
+    assert verdict_of(mixed) == "undecided"
+    assert "regime 0 reverts faster, and regime 1 reverts more slowly" in paragraph(mixed)[1]
+    assert "kappa[0]:f 0.1, kappa[1]:f -0.3 u" in paragraph(mixed)[1]
+    assert verdict_of(replace(given, slopes=pd.concat([given.slopes, wild.assign(se=0.3)]))) == "driver"
+    assert verdict_of(replace(given, slopes=given.slopes.assign(se=0.1))) == "undecided", "no slope is sure"
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ from basismodels.estimands.funding_verdict import STATES, Evidence, paragraph
 from basismodels.funding.covariates import attach, rule_of
 from basismodels.funding.guess import guessed
 from basismodels.funding.mechanism import Rule
-from basismodels.results import Fit
 from basismodels.series import BasisSeries
 
 ALL = ("level", "speed", "transitions")
+SLOPES = ("effect", "test", "coefficient", "estimate", "se", "unit")
 TABLE = ("effect", "test", "estimate", "se", "unit", "statistic", "p", "size", "p_calibrated", "power")
 _UNITS = {"level": "bps/h per bp", "speed": "1/h per bp"}
 _SLOPES = {"level": "bps per bp", "speed": "per bp", "transitions": "log 1/h per unit"}
@@ -33,11 +33,13 @@ class FundingDiagnostic:
 
     frame: one row a test and effect: estimate, se, unit, statistic (t or likelihood ratio), nominal p, size of the
     nominal 5% test and p from simulated markets without an effect, power against the stated effect; NaN where
-    not computed. placebos, kinks: frames. verdicts: by effect "driver", "proxy", "no relation" or "undecided".
+    not computed; of several slopes the one furthest from zero in standard errors. slopes: all of them, by test and
+    coefficient. placebos, kinks: frames. verdicts: by effect "driver", "proxy", "no relation" or "undecided".
     stated: the effects power is against. text: all of it in words.
     """
 
     frame: pd.DataFrame
+    slopes: pd.DataFrame
     placebos: pd.DataFrame
     kinks: pd.DataFrame
     verdicts: dict[str, str]
@@ -91,6 +93,7 @@ def funding_diagnostic(
     }
     stated = simulated.stated if simulated else {}
     frame = pd.DataFrame([*_regression_rows(regressed, simulated), *_ratio_rows(ratios, closes)], columns=list(TABLE))
+    slopes = pd.DataFrame(_slope_rows(ratios), columns=list(SLOPES))
     fakes = pd.DataFrame(
         [row for e in EFFECTS if e in effects for row in placebos(made, own, sample, e, generator, permutations)]
     )
@@ -99,9 +102,9 @@ def funding_diagnostic(
     said.append(f"State-space tests of level and speed in {null.model!r}, the better by BIC of one regime and two.")
     verdicts, text = {}, [*said]
     for effect in effects:
-        verdicts[effect], words = paragraph(Evidence(effect, frame, fakes, bends, stated.get(effect, "")))
+        verdicts[effect], words = paragraph(Evidence(effect, frame, slopes, fakes, bends, stated.get(effect, "")))
         text.append(words)
-    return FundingDiagnostic(frame, fakes, bends, verdicts, stated, own, "\n\n".join(text))
+    return FundingDiagnostic(frame, slopes, fakes, bends, verdicts, stated, own, "\n\n".join(text))
 
 
 def prepared(data: BasisSeries, rule: Rule | None) -> tuple[BasisSeries, Rule, list[str]]:
@@ -140,9 +143,24 @@ def _held(effect: str, test: str) -> tuple[str, ...]:
 def _ratio_rows(found: dict[tuple[str, str], Tested], data: BasisSeries) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for (effect, test), one in found.items():
-        power = power_of_ratio(_stated_slope(effect, one.null, data), one.se)
-        rows.append((effect, test, one.estimate, one.se, _SLOPES[effect], one.ratio, one.p, math.nan, math.nan, power))
+        power = power_of_ratio(_stated_slopes(effect, one, data), one.cov)
+        i = _surest(one)
+        slope, se = float(one.slopes.iloc[i]), float(one.se[i])
+        rows.append((effect, test, slope, se, _SLOPES[effect], one.ratio, one.p, math.nan, math.nan, power))
     return rows
+
+
+def _surest(one: Tested) -> int:
+    """Which slope lies furthest from zero in standard errors; the first where none is known."""
+    return int(np.argmax(np.nan_to_num(np.abs(one.slopes.to_numpy()) / one.se, nan=-1.0)))
+
+
+def _slope_rows(found: dict[tuple[str, str], Tested]) -> list[tuple[object, ...]]:
+    return [
+        (effect, test, name, float(slope), float(se), _SLOPES[effect])
+        for (effect, test), one in found.items()
+        for name, slope, se in zip(one.slopes.index, one.slopes, one.se, strict=True)
+    ]
 
 
 def _false_rows(data: BasisSeries, ratios: dict[tuple[str, str], Tested]) -> list[dict[str, object]]:
@@ -154,19 +172,24 @@ def _false_rows(data: BasisSeries, ratios: dict[tuple[str, str], Tested]) -> lis
             found = ratio_test(data, effect, (premium, funding), one.full, funding=OTHER + funding)
             row = {"effect": effect, "placebo": "state space, false clock with the true one held"}
             note = "likelihood ratio of a rate by the same rule that nobody pays"
-            rows.append(row | {"estimate": found.estimate, "t": found.ratio, "p": found.p, "note": note})
+            slope = float(found.slopes.iloc[_surest(found)])
+            rows.append(row | {"estimate": slope, "t": found.ratio, "p": found.p, "note": note})
     return rows
 
 
-def _stated_slope(effect: str, null: Fit, data: BasisSeries) -> float:
-    """The stated effect as a slope of the state-space model."""
-    switching = null.model.regimes > 1
-    kappa = float(null.params["kappa[0]" if switching else "kappa"])
+def _stated_slopes(effect: str, one: Tested, data: BasisSeries) -> np.ndarray:
+    """The stated effect as slopes of the state-space model, (k,): every speed doubles, the calm regime is left twice
+    as often, the level is pulled at the speed of the calm regime.
+    """
+    null, k = one.null, len(one.slopes)
+    speeds = np.array([null.params[n] for n in null.names if n in ("kappa", *(f"kappa[{s}]" for s in range(9)))])
     if effect == "level":
-        return PULL / kappa
+        return np.full(k, PULL / speeds[0])
     column = "funding_pressure" if effect == "speed" else "funding_utilisation"
     doubling = 1.0 / (2.0 * float(np.nanstd(data.frame()[column])))
-    return doubling * (kappa if effect == "speed" and switching else math.log(2.0))
+    if effect == "transitions":
+        return np.where(one.slopes.index.str.startswith("q[0->"), math.log(2.0) * doubling, 0.0)
+    return np.full(k, math.log(2.0) * doubling) if null.problem.link == "log" else speeds * doubling
 
 
 def _calibrated(bends: pd.DataFrame, simulated: Behaviour | None) -> pd.DataFrame:

@@ -127,10 +127,11 @@ def _columns(rows: list[dict[str, float]]) -> dict[str, Array]:
     return {name: np.array([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
 
-def power_of_ratio(size_of_effect: float, se: float, level: float = 0.05) -> float:
-    """Power of a likelihood-ratio test on one degree of freedom against a slope of that size (Wald 1943)."""
+def power_of_ratio(slopes: Array, cov: Array, level: float = 0.05) -> float:
+    """Power of the likelihood-ratio test of k slopes against ones of that size, (k,), by their covariance (Wald 1943)."""
     from scipy.stats import chi2, ncx2
 
-    if not (math.isfinite(se) and se > 0):
+    if not (np.isfinite(cov).all() and np.linalg.eigvalsh(cov)[0] > 0):
         return math.nan
-    return float(ncx2.sf(chi2.isf(level, 1), 1, (size_of_effect / se) ** 2))
+    k = len(slopes)
+    return float(ncx2.sf(chi2.isf(level, k), k, float(slopes @ np.linalg.solve(cov, slopes))))

@@ -42,15 +42,20 @@ ITSELF = PremiumLink(0.0, 1.0, 0.0)
 
 
 class Tested(NamedTuple):
-    """A slope with its standard error, the likelihood ratio and its p, and the two log likelihoods."""
+    """The slopes added, by name, their covariance (k, k), the likelihood ratio, its p on k degrees, and both fits."""
 
-    name: str
-    estimate: float
-    se: float
+    slopes: pd.Series[float]
+    cov: Array
     ratio: float
     p: float
     null: Fit
     full: Fit
+
+    @property
+    def se(self) -> Array:
+        """Standard errors of the slopes, (k,); NaN where the information gives none."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.sqrt(np.diag(self.cov)))
 
 
 def from_closes(
@@ -121,7 +126,7 @@ def ratio_test(data: BasisSeries, effect: str, held: Sequence[str], start: Fit, 
     `held`: columns in both models; `funding`: the column tested, default the effect's own. The null is
     searched from `start`; the full model from the null and, where a slope may have more than one local
     maximum, from both sides of zero; then each from the other, so that both stand on one hill.
-    The slope reported is the first that was added, that of the calm regime.
+    Regimes have a slope each where the coefficient differs between them.
     """
     name = funding or COLUMNS[effect][0]
     small, large = models(effect, name, held, start.model)
@@ -141,10 +146,8 @@ def ratio_test(data: BasisSeries, effect: str, held: Sequence[str], start: Fit, 
             break
         null, full = again, max(full, highest(again), key=_llf)
     ratio = max(2.0 * (full.llf - null.llf), 0.0)
-    i = full.names.index(added[0])
-    return Tested(
-        added[0], float(full.params.iloc[i]), float(full.bse.iloc[i]), ratio, _tail(ratio, len(added)), null, full
-    )
+    own = [full.names.index(n) for n in added]
+    return Tested(full.params.iloc[own], full.cov[np.ix_(own, own)], ratio, _tail(ratio, len(added)), null, full)
 
 
 def _llf(fit: Fit) -> float:

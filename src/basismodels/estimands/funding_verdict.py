@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,6 +22,7 @@ _WHAT = {
 
 
 _TOLERATED = 0.1
+_SURE = 1.96
 
 
 class Size(NamedTuple):
@@ -54,6 +56,7 @@ class Evidence:
 
     effect: str
     frame: pd.DataFrame
+    slopes: pd.DataFrame
     placebos: pd.DataFrame
     kinks: pd.DataFrame
     stated: str
@@ -68,10 +71,21 @@ class Evidence:
         row = self.row(test)
         return row is not None and bool(p_of(row) < _LEVEL)
 
+    def slopes_of(self, test: str) -> pd.Series[float]:
+        """Slopes of a test by coefficient, a regime each where they differ."""
+        own = self.slopes[(self.slopes["effect"] == self.effect) & (self.slopes["test"] == test)]
+        return own.set_index("coefficient")["estimate"]
+
+    def sure(self, test: str) -> pd.Series[float]:
+        """Those slopes of a test that are more than two standard errors from zero."""
+        own = self.slopes[(self.slopes["effect"] == self.effect) & (self.slopes["test"] == test)]
+        own = own[own["estimate"].abs() > _SURE * own["se"]]
+        return own.set_index("coefficient")["estimate"]
+
     def signs_agree(self) -> bool:
-        """Whether the slope has one sign in every state-space test."""
-        rows = [row for test in STATES if (row := self.row(test)) is not None]
-        return len({float(row["estimate"]) > 0 for row in rows}) == 1
+        """Whether every state-space test has a sure slope, and all sure slopes, whatever the regime, have one sign."""
+        found = [self.sure(test) for test in STATES if self.row(test) is not None]
+        return all(len(own) for own in found) and len({bool(s > 0) for own in found for s in own}) == 1
 
     def only_on_its_clock(self) -> bool:
         """Whether the true clock adds to the false one, and more than the false one adds to it."""
@@ -90,11 +104,12 @@ def p_of(row: pd.Series[float]) -> float:
 def verdict_of(evidence: Evidence) -> str:
     """One word for an effect.
 
-    driver: every state-space test and the controlled regression reject, with one sign, the true clock adds more
-    to the false one than the other way round, and the placebo study knows no market without an effect in which
-    that last test surely rejects more than one time in ten. proxy: the naive regression rejects at its nominal 5% and
-    none of the others does, or what they find is on the false clock as well. no relation: not even the naive one
-    rejects. undecided: anything else. Transitions have no regression, and no claim of a cause.
+    driver: every state-space test and the controlled regression reject, all slopes that are sure have one sign in all
+    of the former and in every regime, the true clock adds more to the false one than the other way round, and the
+    placebo study knows no market without an effect in which that last test surely rejects more than one time in ten.
+    proxy: the naive regression rejects at its nominal 5% and none of the others does, or what they find is on the
+    false clock as well. no relation: not even the naive one rejects. undecided: anything else. Transitions have no
+    regression, and no claim of a cause.
     """
     free, held = (evidence.rejects(test) for test in STATES[:2])
     clock = evidence.only_on_its_clock()
@@ -119,7 +134,7 @@ def paragraph(evidence: Evidence) -> tuple[str, str]:
     for test in ("naive", "controlled", *STATES):
         row = evidence.row(test)
         if row is not None:
-            lines.append(_sentence(test, row))
+            lines.append(_sentence(test, row, evidence))
     lines += [_direction(evidence), _size_words(evidence), _placebo_words(evidence)]
     if evidence.effect != "transitions":
         lines.append(_kink_words(evidence))
@@ -140,8 +155,11 @@ _MEANING = {
 }
 
 
-def _sentence(test: str, row: pd.Series[float]) -> str:
+def _sentence(test: str, row: pd.Series[float], evidence: Evidence) -> str:
+    slopes = evidence.slopes_of(test)
     value = f"{row['estimate']:.3g} {row['unit']}"
+    if len(slopes) > 1:
+        value = ", ".join(f"{name} {slope:.3g}" for name, slope in slopes.items()) + f" {row['unit']}"
     kind = "likelihood ratio" if test.startswith("state") else "t"
     text = f"{test.capitalize()}: {value}, {kind} {row['statistic']:.3g}, p {_p(row['p'])}"
     if math.isfinite(row["size"]):
@@ -153,17 +171,25 @@ def _sentence(test: str, row: pd.Series[float]) -> str:
 
 
 def _direction(evidence: Evidence) -> str:
-    """What a slope that holds the premium fixed says, in words, where its test rejects."""
-    row = evidence.row(STATES[1])
-    if row is None or not evidence.rejects(STATES[1]):
+    """What the slopes that hold the premium fixed say, in words, where their test rejects and they are sure."""
+    slopes = evidence.sure(STATES[1])
+    if not evidence.rejects(STATES[1]) or not len(slopes):
         return ""
-    up = bool(row["estimate"] > 0)
-    said = {
-        "level": ("the basis is drawn the way funding pays", "the basis is drawn against the side that pays"),
-        "speed": ("the calm regime reverts faster", "the calm regime reverts more slowly"),
-        "transitions": ("the calm regime is left sooner", "the calm regime is left later"),
-    }[evidence.effect][0 if up else 1]
-    return f"With the premium held, more funding means that {said}."
+    parts = [_said(evidence.effect, str(name), bool(slope > 0)) for name, slope in slopes.items()]
+    return f"With the premium held, more funding means that {', and '.join(parts)}."
+
+
+def _said(effect: str, name: str, up: bool) -> str:
+    """One slope in words; `name`: such as "kappa[1]:funding_pressure" or "q[0->1]:funding_utilisation"."""
+    regime = re.search(r"\[([^]]*)\]", name)
+    where = regime.group(1) if regime else ""
+    if effect == "transitions":
+        left, _, entered = where.partition("->")
+        return f"regime {left} is left for regime {entered} {'sooner' if up else 'later'}"
+    who = f"regime {where}" if where else "the basis"
+    if effect == "level":
+        return f"{who} is drawn {'the way funding pays' if up else 'against the side that pays'}"
+    return f"{who} reverts {'faster' if up else 'more slowly'}"
 
 
 def _size_words(evidence: Evidence) -> str:
