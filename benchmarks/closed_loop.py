@@ -63,7 +63,8 @@ def compared(symbol: str, year: str, model: str, simulations: int) -> list[dict[
     """Real and simulated facts of a year, one row each."""
     fit, rule, link = fitted(symbol, year, model)
     grid, rng = even_grid(fit.data), np.random.default_rng(1)
-    rate, closes = settled_pairs(fit.data, rule)
+    settled = settled_pairs(fit.data, rule)
+    rate, closes = settled.rate, settled.premium
     # the venue's premium differs from that of the closes by the link's error, in the simulation too
     real = facts(rate, link.offset + link.slope * closes + link.sd * rng.standard_normal(len(closes)), rule)
 

@@ -33,9 +33,9 @@ POINTS = 31
 
 
 def series(symbol: str) -> bm.BasisSeries:
-    """The hourly series of a symbol under the rule of the middle of the span."""
+    """The hourly series of a symbol under the rules of its days."""
     data = bm.read(DATA / f"binance_{symbol.lower()}usdt_1h.parquet", start=SPAN[0], end=SPAN[1])
-    return prepared(data, bm.funding.rule("binance", f"{symbol}USDT", at="2021-06-01"))[0]
+    return prepared(data, bm.funding.rule("binance", f"{symbol}USDT", at=SPAN[1]))[0]
 
 
 def verdicts(symbol: str, found: FundingDiagnostic) -> list[dict[str, str]]:

@@ -231,3 +231,47 @@ def test_a_bar_that_holds_three_payments_counts_all_of_them() -> None:
     for i in range(1, 5):
         own = rates[(rates.index > time[i - 1]) & (rates.index <= time[i])]
         assert paid.iloc[i] == pytest.approx(1e4 * own.sum())
+
+
+def test_each_settlement_is_judged_by_the_rule_of_its_day() -> None:
+    """ETHUSDT: a cap of 0.375% until 2023, of 0.3% since; a rate of 0.3% is at the cap in the later era only."""
+    time = pd.date_range("2022-12-30 00:00", "2023-01-03 00:00", freq="h", tz="UTC")
+    stamps = pd.date_range("2022-12-30 00:00", "2023-01-03 00:00", freq="8h", tz="UTC")
+    rates = pd.DataFrame({"rate": 0.003, "interval_hours": 8.0}, index=stamps)
+    data = bm.BasisSeries.from_basis(time, np.arange(len(time)) % 7.0, funding=rates)
+    late = bm.funding.attach(data, bm.funding.rule("binance", "ETHUSDT", at="2023-06-01"))
+    early = bm.funding.attach(data, bm.funding.rule("binance", "ETHUSDT", at="2022-06-01"))
+    after = time >= pd.Timestamp("2023-01-01", tz="UTC")
+    for made in (late, early):
+        frame = made.frame()
+        assert frame["funding_utilisation"].to_numpy() == pytest.approx(np.where(after, 1.0, 0.8))
+        assert np.array_equal(frame["funding_saturated"], after.astype(float))
+        assert any("changed within these data (2023-01-01)" in text for text in made.warnings)
+    mine = bm.funding.attach(data, bm.funding.rule("binance", "ETHUSDT", at="2022-06-01", cap=0.006))
+    assert mine.frame()["funding_utilisation"].to_numpy() == pytest.approx(0.5), "terms of one's own hold throughout"
+    assert any("ends on 2023-01-01" in text for text in mine.warnings)
+
+
+def test_rates_made_of_the_basis_follow_the_eras_of_the_rule() -> None:
+    time = pd.date_range("2022-12-30 00:00", "2023-01-03 00:00", freq="h", tz="UTC")
+    data = bm.BasisSeries.from_basis(time, np.full(len(time), 200.0) + np.arange(len(time)) % 2)
+    frame = bm.funding.attach(data, bm.funding.rule("binance", "ETHUSDT", at="2023-06-01")).frame()
+    last = frame["funding_last"].dropna()
+    assert last.iloc[0] == pytest.approx(37.5)
+    assert last.iloc[-1] == pytest.approx(30.0)
+
+
+def test_a_new_formula_changes_the_weights_within_the_data() -> None:
+    """OKX: an equal mean paid one interval later until April 2025, a linear one paid at once since."""
+    time = pd.date_range("2025-03-20", "2025-05-20", freq="h", tz="UTC")
+    basis = 30.0 * np.sin(np.arange(len(time)) / 5.0)
+    data = bm.BasisSeries.from_basis(time, basis)
+    old, new = (bm.funding.rule("okx", "BTC-USDT-SWAP", at=day) for day in ("2025-03-25", "2025-05-10"))
+    frame = bm.funding.attach(data, new).frame()
+    premium = pd.Series(1e4 * np.expm1(basis / 1e4), index=time)
+    stamp = pd.Timestamp("2025-05-10 08:00", tz="UTC")
+    own = premium[(premium.index > stamp - pd.Timedelta(hours=8)) & (premium.index <= stamp)]
+    assert frame.loc[stamp, "premium_mean"] == pytest.approx(float(new.premium_mean(own.to_numpy())))
+    stamp = pd.Timestamp("2025-03-28 08:00", tz="UTC")
+    own = premium[(premium.index > stamp - pd.Timedelta(hours=16)) & (premium.index <= stamp - pd.Timedelta(hours=8))]
+    assert frame.loc[stamp, "funding_last"] == pytest.approx(float(old.rate_of_mean(old.premium_mean(own) / 1e4)) * 1e4)

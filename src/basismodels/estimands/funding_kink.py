@@ -50,12 +50,14 @@ def _places(rule: Rule, width: float) -> list[tuple[str, float]]:
 
 
 def _intervals(data: BasisSeries, rule: Rule) -> tuple[Array, Array, Array, Array]:
-    """Mean premium (bps), rate (bps per 8 h), basis at each settlement and one interval later (bps)."""
+    """Mean premium (bps), rate (bps per 8 h), basis at the ends of the interval in which the rate is in force (bps)."""
     settled = settled_of(data, rule)
     observed = np.where(data.observed, data.basis, np.nan)
     series = pd.Series(observed, index=data.time)
-    later = settled.stamp + pd.to_timedelta(settled.hours, unit="h")
-    now, after = np.asarray(series.reindex(settled.stamp)), np.asarray(series.reindex(later))
+    lag = settled.each(lambda r: r.timing == "next") * settled.hours  # fixed before it is paid: in force until then
+    begin = settled.stamp - pd.to_timedelta(lag, unit="h")
+    now = np.asarray(series.reindex(begin))
+    after = np.asarray(series.reindex(begin + pd.to_timedelta(settled.hours, unit="h")))
     return settled.premium, 8e4 * settled.rate / settled.hours, now, after
 
 

@@ -128,7 +128,7 @@ def _columns(rows: list[dict[str, float]]) -> dict[str, Array]:
 
 
 def power_of_ratio(slopes: Array, cov: Array, level: float = 0.05) -> float:
-    """Power of the likelihood-ratio test of k slopes against ones of that size, (k,), by their covariance (Wald 1943)."""
+    """Power of the likelihood-ratio test of k slopes, (k,), where these are true, by their covariance (Wald 1943)."""
     from scipy.stats import chi2, ncx2
 
     if not (np.isfinite(cov).all() and np.linalg.eigvalsh(cov)[0] > 0):

@@ -127,8 +127,8 @@ def _row(effect: str, what: str, found: Estimated, note: str) -> dict[str, objec
 
 
 def _future(data: BasisSeries, rule: Rule, settled: Settled) -> Regressor:
-    """The rate settled next, with the premium that sets it."""
-    after = np.asarray(settled.stamp.searchsorted(data.time, side="right"))
+    """The rate in force after the one that is, with the premium that sets it."""
+    after = np.asarray(settled.stamp.searchsorted(data.time, side="right")) + (rule.timing == "next")
     return _regressor(rule, settled.rate, settled.premium, settled.hours, after)
 
 

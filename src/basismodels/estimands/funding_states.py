@@ -71,8 +71,8 @@ def from_closes(
     mean = pd.Series(offset + slope * settled.premium).ffill().to_numpy(dtype=float) / 1e4
     rate = np.full(len(mean), np.nan)
     for hours in np.unique(settled.hours):
-        own = settled.hours == hours
-        rate[own] = rule.with_interval(float(hours)).rate_of_mean(mean[own])
+        ruled = settled.each(lambda r, h=float(hours): r.with_interval(h).rate_of_mean(mean))  # type: ignore[misc]
+        rate = np.where(settled.hours == hours, ruled, rate)
     made = pd.DataFrame(
         {"rate": rate, "interval_hours": settled.hours, "bps_8h": 8e4 * rate / settled.hours}, index=settled.stamp
     )

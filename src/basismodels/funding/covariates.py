@@ -7,8 +7,9 @@ path of the basis says so (`from_path`): whoever simulates the basis has to comp
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from basismodels.errors import DataError
 from basismodels.funding.mechanism import Rule
+from basismodels.funding.registry import over
 
 if TYPE_CHECKING:
     from basismodels.series import BasisSeries
@@ -57,19 +59,27 @@ COVARIATES = {
 
 @dataclass(frozen=True, eq=False)
 class Settled:
-    """Settlements as arrays (m,): stamp, decimal rate, interval in hours, mean premium in bps, row known from."""
+    """Settlements as arrays (m,): stamp, decimal rate, interval in hours, mean premium in bps; and their rules."""
 
     stamp: pd.DatetimeIndex
     rate: Array
     hours: Array
     premium: Array
+    rules: tuple[Rule, ...]
+    era: NDArray[np.int64]
+
+    def each(self, value: Callable[[Rule], Any]) -> Array:
+        """What the rule of each settlement says, (m,)."""
+        return _each(self.rules, self.era, value)
 
 
 def attach(data: BasisSeries, rule: Rule, *, band: float = BAND) -> BasisSeries:
     """The series with the columns of `COVARIATES` among its covariates, made under a rule.
 
     Rates are the settled ones of the data; without any they are computed from the rule and the basis.
-    The interval is that of each settlement, else the rule's. `band`: half-width in bps, to which the
+    The interval is that of each settlement, else the rule's. Where the data cross eras of the rule, each settlement and
+    each row is judged by the one in force, and the warnings say so; what simulates the basis keeps to the attached
+    one. `band`: half-width in bps, to which the
     damper is added, of `outside_band`. Columns that the rule cannot give (funding_due where nothing is
     fixed in advance, utilisation where the cap is not known) are left out. The rule goes into the
     provenance; what is not certain of it goes into the warnings.
@@ -82,6 +92,14 @@ def attach(data: BasisSeries, rule: Rule, *, band: float = BAND) -> BasisSeries:
     said = [f"funding rule of {rule.venue} {rule.symbol}: {text}" for text in rule.unsure]
     if data.settlements is None:
         said.append(f"no settled rates: funding was computed from the basis by the rule of {rule.venue} {rule.symbol}")
+    if len(settled.rules) > 1:
+        days = ", ".join(r.start[:10] for r in settled.rules[1:])
+        said.append(
+            f"the rule of {rule.venue} {rule.symbol} changed within these data ({days}): each settlement is judged by "
+            "the rule in force, while simulations keep to the one attached"
+        )
+    elif rule.end and data.time[-1] >= pd.Timestamp(rule.end):
+        said.append(f"the funding rule attached ends on {rule.end[:10]}, before the data do")
     return made.with_warnings(*said)
 
 
@@ -103,12 +121,14 @@ def settled_of(data: BasisSeries, rule: Rule) -> Settled:
         stamp = pd.DatetimeIndex(data.settlements.index)
         hours = data.settlements["interval_hours"].to_numpy(dtype=float)
         rate = data.settlements["rate"].to_numpy(dtype=float)
-        return Settled(stamp, rate, hours, _means(data, rule, premium, stamp, hours))
+        rules, era = over(rule, stamp)
+        return Settled(stamp, rate, hours, _means(data, rules, era, premium, stamp, hours), rules, era)
     ahead = pd.Timedelta(hours=rule.known_hours_ahead)  # what is fixed in advance is known before it is paid
     stamp = rule.settlements(data.time[0], data.time[-1] + ahead)
     hours = np.full(len(stamp), rule.interval_hours)
-    mean = _means(data, rule, premium, stamp, hours)
-    rate = rule.rate_of_mean(mean / 1e4)
+    rules, era = over(rule, stamp)
+    mean = _means(data, rules, era, premium, stamp, hours)
+    rate = _each(rules, era, lambda r: r.rate_of_mean(mean / 1e4))
     known = np.isfinite(rate)
     if not known.any():
         raise DataError(
@@ -116,20 +136,37 @@ def settled_of(data: BasisSeries, rule: Rule) -> Settled:
         )
     first = int(np.argmax(known))
     rate = _filled(rate[first:])
-    return Settled(stamp[first:], rate, hours[first:], mean[first:])
+    return Settled(stamp[first:], rate, hours[first:], mean[first:], rules, era[first:])
 
 
-def _means(data: BasisSeries, rule: Rule, premium: Array, stamp: pd.DatetimeIndex, hours: Array) -> Array:
+def _each(rules: tuple[Rule, ...], era: NDArray[np.int64], value: Callable[[Rule], Any]) -> Array:
+    """What each rule says, (m,), at the places where it is in force."""
+    out = np.empty(len(era))
+    for i, rule in enumerate(rules):
+        own = era == i
+        out[own] = np.broadcast_to(np.asarray(value(rule), dtype=float), len(era))[own]
+    return out
+
+
+def _means(
+    data: BasisSeries,
+    rules: tuple[Rule, ...],
+    era: NDArray[np.int64],
+    premium: Array,
+    stamp: pd.DatetimeIndex,
+    hours: Array,
+) -> Array:
     """Weighted mean premium in bps over the interval that set each settlement, (m,)."""
-    lag = hours if rule.timing == "next" else np.zeros(len(hours))
+    lag = hours * _each(rules, era, lambda r: r.timing == "next")
     end = stamp - pd.to_timedelta(lag, unit="h")
     start = end - pd.to_timedelta(hours, unit="h")
     first = data.time.searchsorted(start, side="right")
     last = data.time.searchsorted(end, side="right")
     out = np.full(len(stamp), np.nan)
+    by_hours = [{h: rule.with_interval(h) for h in np.unique(hours)} for rule in rules]
     for i, (a, b) in enumerate(zip(first, last, strict=True)):
         if b > a:
-            out[i] = float(rule.premium_mean(premium[a:b]))
+            out[i] = float(by_hours[era[i]][hours[i]].premium_mean(premium[a:b]))
     return out
 
 
@@ -146,10 +183,13 @@ def _columns(data: BasisSeries, rule: Rule, settled: Settled, premium: Array, ba
     columns = {"funding_last": _at(per8, last, last >= 0)}
     if rule.timing == "next":
         columns["funding_due"] = _at(per8, due, known_due)
-    columns |= _rates(rule, _at(settled.rate, chosen, known), _at(settled.hours, chosen, known))
-    columns |= _controls(rule, _filled(_at(settled.premium, chosen, known)), _at(settled.hours, chosen, known))
+    at = np.clip(chosen, 0, None)
+    rates, hours = _at(settled.rate, chosen, known), _at(settled.hours, chosen, known)
+    mean = _filled(_at(settled.premium, chosen, known))
+    columns |= _chosen([_rates(r, rates, hours) | _controls(r, mean, hours) for r in settled.rules], settled.era[at])
     columns |= _clock(time, settled, last)
-    columns["outside_band"] = _outside(rule, premium, band)
+    rules, era = over(rule, time)
+    columns |= _chosen([{"outside_band": _outside(r, premium, band)} for r in rules], era)
     columns["funding_paid"] = _paid(settled, last, columns["settled_just_now"])
     return pd.DataFrame(columns, index=time)
 
@@ -210,6 +250,14 @@ def _at(values: Array, index: NDArray[np.int64], known: NDArray[np.bool_]) -> Ar
 def _filled(values: Array) -> Array:
     """Holes take the value before them; what comes before the first stays missing."""
     return np.asarray(pd.Series(values).ffill(), dtype=float)
+
+
+def _chosen(made: list[dict[str, Array]], era: NDArray[np.int64]) -> dict[str, Array]:
+    """Columns that every rule makes, each row from the rule in force."""
+    if len(made) == 1:
+        return made[0]
+    names = [name for name in made[0] if all(name in one for one in made)]
+    return {name: np.choose(era, [one[name] for one in made]) for name in names}
 
 
 def _rates(rule: Rule, rate: Array, hours: Array) -> dict[str, Array]:

@@ -27,10 +27,10 @@ def guessed(data: BasisSeries, at: pd.Timestamp | None = None) -> tuple[Rule, st
     """A rule for a series that names none, and the words that say how it was found.
 
     Venue and symbol from the name of the file (`binance_btcusdt_1h`), else Binance's rule of BTCUSDT,
-    which most venues share but for the cap; as in force `at` a time, default that of the first row. Intervals come
-    from the settlements.
+    which most venues share but for the cap; as in force `at` a time, default that of the last row, where what is
+    simulated begins. Intervals come from the settlements.
     """
-    when = data.time[0] if at is None else at
+    when = data.time[-1] if at is None else at
     stem = re.split(r"[/\\\\]", str(data.provenance.get("source", "")))[-1].lower().split(".")[0]
     words: list[str] = [*stem.split("_"), ""]
     venue, symbol = words[0], words[1]

@@ -23,6 +23,7 @@ from basismodels.errors import ModelError
 Array = NDArray[np.float64]
 Weights = Literal["linear", "equal", "last"]
 Timing = Literal["current", "next", "continuous"]
+_WEIGHTS = ("linear", "equal", "last")
 _AT_CAP = 1e-9
 _AT_INTEREST = 6e-9
 
@@ -54,7 +55,8 @@ class Rule:
     interval_hours between settlements, counted from first_hour UTC; interest_8h: decimal per 8 h;
     damper, cap: decimals, the cap per interval, infinite where there is none, NaN where the venue
     sets it at will; premium_hours: hours over which one premium is paid, None for one interval;
-    weights of the premium's samples, taken every sample_seconds; timing: which payment is known when;
+    weights of the premium's samples, taken every sample_seconds, and those of an interval of one hour where they are
+    others (hourly_weights); timing: which payment is known when;
     start, end (ISO, UTC) of the era, "" where open; confidence: "primary", "secondary" or "unsure";
     unsure: what is not certain of it, in words.
     """
@@ -67,6 +69,7 @@ class Rule:
     cap: float = math.inf
     premium_hours: float | None = None
     weights: Weights = "linear"
+    hourly_weights: Weights | None = None
     sample_seconds: float = 60.0
     timing: Timing = "current"
     first_hour: float = 0.0
@@ -87,7 +90,8 @@ class Rule:
                 ("cap", self.cap <= 0),
                 ("premium_hours", self.premium_hours is not None and not self.premium_hours > 0),
                 ("sample_seconds", not self.sample_seconds > 0),
-                ("weights", self.weights not in ("linear", "equal", "last")),
+                ("weights", self.weights not in _WEIGHTS),
+                ("hourly_weights", self.hourly_weights is not None and self.hourly_weights not in _WEIGHTS),
                 ("timing", self.timing not in WHEN),
             )
             if bad
@@ -99,6 +103,11 @@ class Rule:
     def hours_paid(self) -> float:
         """Hours over which one premium is paid in full."""
         return self.premium_hours or self.interval_hours
+
+    @property
+    def weighting(self) -> Weights:
+        """Weights of the samples at this interval."""
+        return self.hourly_weights if self.hourly_weights and self.interval_hours == 1.0 else self.weights
 
     @property
     def scale(self) -> float:
@@ -145,10 +154,10 @@ class Rule:
         path = np.asarray(premium_path, dtype=float)
         if not path.ndim or not path.shape[-1]:
             raise ModelError("a premium path needs at least one sample")
-        if self.weights == "last":
+        if self.weighting == "last":
             return np.asarray(path[..., -1])
         n = path.shape[-1]
-        weight = np.where(np.isnan(path), 0.0, np.arange(1.0, n + 1.0) if self.weights == "linear" else np.ones(n))
+        weight = np.where(np.isnan(path), 0.0, np.arange(1.0, n + 1.0) if self.weighting == "linear" else np.ones(n))
         with np.errstate(invalid="ignore"):
             return np.asarray((weight * np.nan_to_num(path)).sum(axis=-1) / weight.sum(axis=-1))
 

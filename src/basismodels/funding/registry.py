@@ -11,7 +11,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
 from basismodels.funding.mechanism import Dynamic, Rule
@@ -68,6 +70,37 @@ def eras(venue: str, symbol: str = "BTCUSDT") -> tuple[Rule, ...]:
     parts = [*entry.get("eras", [{}]), *(s for s in entry.get("symbols", []) if _fits(s, symbol))]
     starts = sorted({_span(part)[0] for part in (entry, *parts)})
     return tuple(rule(venue, symbol, at=start) for start in starts)
+
+
+def over(given: Rule, stamps: pd.DatetimeIndex) -> tuple[tuple[Rule, ...], NDArray[np.int64]]:
+    """The rules in force at stamps, and which of them at each, (m,).
+
+    A rule whose era ends within them is followed by the next of its venue and symbol, and preceded by those before it,
+    at its own interval; one whose terms were changed stands alone.
+    """
+    alone = (given,), np.zeros(len(stamps), dtype=np.int64)
+    if not len(stamps) or _covers(given, stamps[0], stamps[-1]) or given.venue not in _table():
+        return alone
+    try:
+        own = rule(given.venue, given.symbol, at=given.start or None if given.end == "" else _before(given.end))
+    except ModelError:
+        return alone
+    if own.with_interval(given.interval_hours) != given:
+        return alone
+    found = tuple(r.with_interval(given.interval_hours) for r in eras(given.venue, given.symbol))
+    starts = pd.DatetimeIndex([_FIRST if r.start == "" else pd.Timestamp(r.start) for r in found])
+    which = np.clip(np.asarray(starts.searchsorted(stamps, side="right")) - 1, 0, None)
+    used = np.unique(which)
+    return tuple(found[i] for i in used), np.asarray(np.searchsorted(used, which), dtype=np.int64)
+
+
+def _covers(given: Rule, first: pd.Timestamp, last: pd.Timestamp) -> bool:
+    after = not given.start or pd.Timestamp(given.start) <= first
+    return after and (not given.end or last < pd.Timestamp(given.end))
+
+
+def _before(end: str) -> pd.Timestamp:
+    return pd.Timestamp(end) - pd.Timedelta(seconds=1)
 
 
 def _changed(found: Rule, terms: dict[str, Any]) -> Rule:

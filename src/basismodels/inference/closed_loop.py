@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from basismodels._columns import designs_of
 from basismodels._numbering import level_is_drift, numbering
 from basismodels.errors import DataError, ModelError
-from basismodels.funding.covariates import BAND, COVARIATES, attach
+from basismodels.funding.covariates import BAND, COVARIATES, Settled, attach, settled_of
 from basismodels.funding.mechanism import Rule
 from basismodels.inference.loop_kernel import NAMES, Coefficients, Terms, walk
 from basismodels.model import Component, Design, Model, as_model
@@ -177,7 +177,7 @@ def terms_of(rule: Rule, grid: pd.DatetimeIndex, link: PremiumLink | None, band:
         per=round(per), phase=round(phase), bars=fine, dt=dt, interest=1e4 * rule.interest,
         interest_8h=1e4 * rule.interest_8h, damper=1e4 * rule.damper,
         cap=math.inf if math.isnan(rule.cap) else float(rule.cap), scale=rule.scale, hours=float(rule.interval_hours),
-        weights=_WEIGHTS[rule.weights], timing=_TIMING[rule.timing], band=band, offset=offset, slope=slope, spread=sd,
+        weights=_WEIGHTS[rule.weighting], timing=_TIMING[rule.timing], band=band, offset=offset, slope=slope, spread=sd,
     )  # fmt: skip
 
 
@@ -242,14 +242,17 @@ def premium_link(data: BasisSeries, rule: Rule) -> PremiumLink:
     from scipy.optimize import minimize
     from scipy.stats import norm
 
-    rate, mean = settled_pairs(data, rule)
-    told = ~(rule.at_interest(rate) | rule.at_cap(rate))
+    found = settled_pairs(data, rule)
+    rate, mean = found.rate, found.premium
+    at_cap, inside = (found.each(f) > 0 for f in (lambda r: r.at_cap(rate), lambda r: r.at_interest(rate)))
+    scale, interest, damper = (found.each(f) for f in (lambda r: r.scale, lambda r: r.interest, lambda r: r.damper))
+    told = ~(inside | at_cap)
     if told.sum() < 10:
         raise DataError(f"{int(told.sum())} rates lie between damper and cap: too few to tell the premium")
-    implied = 1e4 * (rate / rule.scale + np.sign(rate / rule.scale - rule.interest) * rule.damper)
-    low, high = (1e4 * edge for edge in rule.deadband)
-    edge = 1e4 * rule.premium_at_cap
-    inside, up, down = rule.at_interest(rate), rule.at_cap(rate) & (rate > 0), rule.at_cap(rate) & (rate < 0)
+    implied = 1e4 * (rate / scale + np.sign(rate / scale - interest) * damper)
+    low, high = 1e4 * (interest - damper), 1e4 * (interest + damper)
+    edge = 1e4 * (np.abs(rate) / scale + damper)  # that of the cap where it binds, whichever it was
+    up, down = at_cap & (rate > 0), at_cap & (rate < 0)
 
     def negative(p: Array) -> float:
         fitted, sd = p[0] + p[1] * mean, math.exp(p[2])
@@ -266,12 +269,11 @@ def premium_link(data: BasisSeries, rule: Rule) -> PremiumLink:
     return PremiumLink(float(best.x[0]), float(best.x[1]), math.exp(float(best.x[2])))
 
 
-def settled_pairs(data: BasisSeries, rule: Rule) -> tuple[Array, Array]:
-    """Settled rates of the rule's interval (decimal) and the mean premium of the closes that set them (bps)."""
-    from basismodels.funding.covariates import settled_of
-
+def settled_pairs(data: BasisSeries, rule: Rule) -> Settled:
+    """Settlements of the rule's interval that closes tell a mean premium of."""
     if data.settlements is None:
         raise DataError("no settled rates in the data", remedy="bm.BasisSeries.from_prices(spot, perp, funding=rates)")
     found = settled_of(data, rule)
     use = np.isfinite(found.premium) & (found.hours == rule.interval_hours)
-    return found.rate[use], found.premium[use]
+    arrays = (found.stamp[use], found.rate[use], found.hours[use], found.premium[use])
+    return replace(found, **dict(zip(("stamp", "rate", "hours", "premium"), arrays, strict=True)), era=found.era[use])

@@ -77,8 +77,8 @@ def _dot(b, z, k):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _fill(z, t, last, due, premium, now, to_next, just):  # type: ignore[no-untyped-def]
-    """Covariates at a close: rates decimal per interval, premiums in bps, to_next in hours."""
+def _fill(z, t, last, due, premium, now, to_next, just, paid):  # type: ignore[no-untyped-def]
+    """Covariates at a close: rates decimal per interval, premiums in bps, to_next in hours, paid in the bar in bps."""
     rate = last if t.timing == 0 else due
     per8 = 8e4 / t.hours
     z[0] = 1.0
@@ -92,7 +92,7 @@ def _fill(z, t, last, due, premium, now, to_next, just):  # type: ignore[no-unty
     z[10] = abs(premium - t.interest)
     z[11], z[12] = to_next, just
     z[13] = 1.0 if abs(now - t.interest) > t.band + t.damper else 0.0
-    z[14] = 1e4 * last * just if t.timing != 2 else 0.0
+    z[14] = paid if t.timing != 2 else 0.0
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -136,7 +136,7 @@ def walk(n, c, t, logs, drifts, noisy, slow, x, l, s, rng, side, y, xs, ls, ss, 
     last, due, premium = base, base, t.interest
     fine_sum, fine_weight, bar_sum, bar_weight, fine, bar = 0.0, 0.0, 0.0, 0.0, 0, 0
     left, done = t.phase, 0
-    _fill(z, t, last, due, premium, x + l, left * t.dt, 0.0)
+    _fill(z, t, last, due, premium, x + l, left * t.dt, 0.0, 0.0)
     for i in range(n):
         for k in range(K):
             eta = _dot(c.kappa, z, k)
@@ -156,7 +156,7 @@ def walk(n, c, t, logs, drifts, noisy, slow, x, l, s, rng, side, y, xs, ls, ss, 
         if K > 1:
             _chain(c, z, t.dt, p)
         x += _dot(c.jump, z, 0)
-        just = 0.0
+        just, paid = 0.0, 0.0
         seen, shown = 0.0, 0.0
         for f in range(t.bars):
             if K > 1:
@@ -195,6 +195,7 @@ def walk(n, c, t, logs, drifts, noisy, slow, x, l, s, rng, side, y, xs, ls, ss, 
                 if t.timing == 0:
                     due = last
                 premium = closes
+                paid += 1e4 * last
                 rates[done], premiums[done] = last, mean
                 done += 1
                 left, just = t.per, 1.0
@@ -202,6 +203,6 @@ def walk(n, c, t, logs, drifts, noisy, slow, x, l, s, rng, side, y, xs, ls, ss, 
         if t.timing == 2:
             last = _rate(t.offset + t.slope * shown if t.spread >= 0.0 else shown, t)
             due, premium = last, shown
-        _fill(z, t, last, due, premium, shown, left * t.dt, just)
+        _fill(z, t, last, due, premium, shown, left * t.dt, just, paid)
         y[i], xs[i], ls[i], ss[i] = seen, x, l, s
     return done
