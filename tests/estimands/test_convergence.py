@@ -71,6 +71,41 @@ def test_twin_regimes_converge_as_one():
     assert total_half_life(problem, x) == pytest.approx(math.log(2) / 0.3, rel=1e-9)
 
 
+def displaced(kappa, theta, sigma, q):
+    """A bound model of two levels, and its parameters."""
+    data = bm.BasisSeries.from_basis(hours(50), np.arange(50) % 2.0)
+    problem = bind(bm.Switching(bm.OU(), varies=("kappa", "theta", "sigma")), data)
+    pairs = {"kappa": kappa, "theta": theta, "sigma": sigma}
+    values = {f"{name}[{k}]": pair[k] for name, pair in pairs.items() for k in (0, 1)}
+    values |= {"q[0->1]": q[0], "q[1->0]": q[1]}
+    return problem, problem.spec.to_free(np.array([values[n] for n in problem.spec.names]))
+
+
+def test_levels_that_change_are_part_of_the_gap():
+    """One speed: noise reverts with it, and a telegraph of two levels is smoothed by it: both known."""
+    kappa, sigma, (up, down), step = 0.5, 0.7, (1 / 720, 1 / 72), -60.0
+    h = total_half_life(*displaced((kappa, kappa), (0.0, step), (sigma, sigma), (up, down)))
+    rate = up + down
+    variance = up * down / rate**2 * step**2
+
+    def covariance(h):
+        level = variance * kappa * (kappa * math.exp(-rate * h) - rate * math.exp(-kappa * h)) / (kappa**2 - rate**2)
+        return sigma**2 / (2.0 * kappa) * math.exp(-kappa * h) + level
+
+    assert covariance(h) == pytest.approx(0.5 * covariance(0.0), rel=1e-8)
+    assert 40.0 < h < 50.0
+
+
+def test_speed_and_level_that_change_together_against_simulation():
+    problem, x = displaced((0.3174, 0.0326), (0.0088, 22.77), (1.52, 3.92), (0.0117, 0.0517))
+    h = total_half_life(problem, x)
+    names = dict(zip(problem.spec.names, problem.spec.to_natural(x), strict=True))
+    y = np.asarray(bm.simulate(problem.model, names, hours(400_000), rng=1).basis)
+    centred = y - y.mean()
+    acf = [float(centred[:-lag] @ centred[lag:]) / float(centred @ centred) for lag in (11, 12, 13)]
+    assert np.interp(h, [11.0, 12.0, 13.0], acf) == pytest.approx(0.5, abs=0.02)
+
+
 def test_speed_is_read_at_given_covariates():
     rng = np.random.default_rng(2)
     z = pd.DataFrame({"z": np.repeat([0.0, 1.0], 1000)}, index=hours(2000))

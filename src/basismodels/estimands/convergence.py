@@ -193,18 +193,36 @@ def total_half_life(problem: Problem, x: Array, at: Mapping[str, float] | None =
     kappa, found = nat.kappa[0], stationary.moments(problem.layout, nat)
     if found is None:
         return math.inf
-    second = found.second - found.first**2 / found.law
-    slow_kappa, slow = float(nat.slow_kappa[0]), _slow_variance(problem, nat)
-    flow = generator(nat.rates[:1])[0].T - np.diag(kappa) if len(kappa) > 1 else np.diag(-kappa)
-    return _half_time(flow, second, slow_kappa, slow)
+    chain = generator(nat.rates[:1])[0] if len(kappa) > 1 else np.zeros((1, 1))
+    push = nat.drift[0] - kappa * problem.layout.centre
+    flow, start = autocovariance(kappa, push, chain, found.law, found.first, found.second)
+    return _half_time(flow, start, float(nat.slow_kappa[0]), _slow_variance(problem, nat))
 
 
-def _half_time(flow: Array, second: Array, slow_kappa: float, slow: float) -> float:
-    """Where 1' expm(flow h) second + slow exp(-slow_kappa h) has fallen by half."""
+def autocovariance(
+    kappa: Array, push: Array, chain: Array, law: Array, first: Array, second: Array
+) -> tuple[Array, Array]:
+    """F (..., 2K, 2K) and z (..., 2K) such that the first K entries of expm(F h) z add up to the autocovariance of x.
+
+    z = (E[u^2 1{s}], E[u 1{s}]) with u = x less its mean: a regime that is left takes its level with it, so what u is
+    worth h ahead depends on where the chain has gone. kappa, push = kappa (theta - reference), law, first and second
+    moments of x - reference times the law: (..., K); generator of the chain (..., K, K).
+    """
+    mean = first.sum(axis=-1, keepdims=True)
+    push = push - kappa * mean
+    first, second = first - mean * law, second - 2.0 * mean * first + mean**2 * law
+    turned, still = np.swapaxes(chain, -1, -2), np.eye(kappa.shape[-1])
+    above = np.concatenate([turned - kappa[..., None] * still, push[..., None] * still], axis=-1)
+    below = np.concatenate([np.zeros_like(turned), turned], axis=-1)
+    return np.concatenate([above, below], axis=-2), np.concatenate([second, first], axis=-1)
+
+
+def _half_time(flow: Array, start: Array, slow_kappa: float, slow: float) -> float:
+    """Where the autocovariance, with that of the slow level, has fallen by half."""
     from scipy.optimize import brentq
 
-    whole = float(second.sum()) + slow
-    rates, weights = _modes(flow, second)
+    rates, weights = _modes(flow, start)
+    whole = float(start[: len(start) // 2].sum()) + slow
 
     def gap(h: float) -> float:
         return float((weights @ np.exp(rates * h)).real) + slow * math.exp(-slow_kappa * h) - 0.5 * whole
@@ -217,13 +235,13 @@ def _half_time(flow: Array, second: Array, slow_kappa: float, slow: float) -> fl
     return float(brentq(gap, 0.0, high, xtol=1e-9, rtol=1e-12))
 
 
-def _modes(flow: Array, second: Array) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
-    """Exponents and weights of 1' expm(flow h) second; a defective matrix is nudged apart."""
+def _modes(flow: Array, start: Array) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    """Exponents and weights of the first half of expm(flow h) start, added up; a defective matrix is nudged apart."""
     rates, vectors = np.linalg.eig(flow)
     if np.linalg.cond(vectors) > 1e8:
         nudge = 1e-7 * np.abs(flow).max() * np.diag(np.arange(1.0, len(flow) + 1.0))
         rates, vectors = np.linalg.eig(flow + nudge)
-    weights = vectors.sum(axis=0) * np.linalg.solve(vectors, second.astype(complex))
+    weights = vectors[: len(start) // 2].sum(axis=0) * np.linalg.solve(vectors, start.astype(complex))
     return rates.astype(complex), weights.astype(complex)
 
 

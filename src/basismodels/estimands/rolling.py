@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
-from basismodels.estimands.convergence import total_half_life
+from basismodels.estimands.convergence import autocovariance, total_half_life
 from basismodels.inference.tasks import Progress, key_of, run_tasks, unpacked
 from basismodels.inference.windows import Windows, block_size, fit_block, whole_fit, windows_of
 from basismodels.likelihood.predictors import Layout
@@ -118,7 +118,7 @@ def _bare(layout: Layout, x: Array) -> Array:
     second, noise = _solved(twice, -(2.0 * push * first + variance * law)), _solved(twice, -variance * law)
     proper = (noise > 0).all(axis=1) & (second * law > first**2).all(axis=1)
     out = np.full(len(x), np.inf)
-    out[proper] = _half_times(once[proper], (second - first**2 / law)[proper])
+    out[proper] = _half_times(*(autocovariance(*(v[proper] for v in (kappa, push, flow, law, first, second)))))
     return out
 
 
@@ -126,11 +126,12 @@ def _solved(systems: Array, right: Array) -> Array:
     return np.asarray(np.linalg.solve(systems, right[:, :, None])[:, :, 0])
 
 
-def _half_times(flow: Array, second: Array) -> Array:
-    """Where 1' expm(flow h) second has fallen by half, for each of many, by bisection in log h; infinite past 1e9 h."""
+def _half_times(flow: Array, start: Array) -> Array:
+    """Where each of many autocovariances has fallen by half, by bisection in log h; infinite past 1e9 h."""
+    k = start.shape[1] // 2
     rates, vectors = np.linalg.eig(flow)
-    weights = vectors.sum(axis=1) * np.linalg.solve(vectors, second[:, :, None].astype(complex))[:, :, 0]
-    half, low, high = 0.5 * second.sum(axis=1), np.full(len(flow), -30.0), np.full(len(flow), math.log(1e9))
+    weights = vectors[:, :k].sum(axis=1) * np.linalg.solve(vectors, start[:, :, None].astype(complex))[:, :, 0]
+    half, low, high = 0.5 * start[:, :k].sum(axis=1), np.full(len(flow), -30.0), np.full(len(flow), math.log(1e9))
 
     def above(v: Array) -> NDArray[np.bool_]:
         return np.asarray((weights * np.exp(rates * np.exp(v)[:, None])).sum(axis=1).real > half)
