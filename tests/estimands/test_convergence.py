@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 import basismodels as bm
+from basismodels.engine import objective
 from basismodels.estimands.convergence import total_half_life
+from basismodels.estimands.total_root import TotalRoot
 from basismodels.problem import bind
 
 
@@ -155,3 +157,34 @@ def test_limits_of_a_speed_of_covariates_do_without_the_other_estimates():
     assert not np.isfinite(noisy.bse["tau"]), "the noise is at its bound"
     bound = bm.half_life(noisy, at={"z": 1.0})[1]
     assert bound.lower < np.log(2.0) / 0.49 < bound.upper
+
+
+@pytest.fixture(scope="module")
+def two_speeds():
+    truth = {"kappa": 0.2, "theta": 0.0, "sigma": 1.0, "tau": 0.5, "slow.kappa": 0.006, "slow.sigma": 0.18}
+    model = bm.OU() + bm.SlowOU() + bm.Noise()
+    return bm.fit(model, bm.simulate(model, truth, hours(800), rng=2), starts=3)
+
+
+def test_limits_of_the_combined_half_life_are_where_its_own_likelihood_has_fallen(two_speeds):
+    fit = two_speeds
+    total = bm.half_life(fit, method="profile")[0]
+    assert total.method == "profile"
+    root = TotalRoot(fit, lambda x: total_half_life(fit.problem, x))
+    assert root.estimate == pytest.approx(math.log(2.0) / total.value)
+    for limit, sign in ((total.lower, -1.0), (total.upper, 1.0)):
+        signed, x = root.root(math.log(2.0) / limit)
+        assert signed == pytest.approx(sign * 1.96, abs=0.05)
+        assert total_half_life(fit.problem, x) == pytest.approx(limit, rel=1e-4)
+        fallen = fit.llf + objective(fit.problem.engine, fit.problem.layout)(x)[0]
+        assert 2.0 * fallen == pytest.approx(1.96**2, abs=0.2)
+
+
+def test_the_combined_half_life_is_judged_by_the_law_of_a_slow_level(two_speeds):
+    """A slow level's speed is estimated too high: the interval reaches further up than the profile's, as its own."""
+    inverted, profiled = (bm.half_life(two_speeds, method=m) for m in ("inversion", "profile"))
+    assert inverted[0].method == "inversion"
+    assert inverted[0].lower < inverted[0].value < inverted[0].upper
+    for part in (0, 2):
+        assert inverted[part].upper > profiled[part].upper
+        assert inverted[part].lower > profiled[part].lower

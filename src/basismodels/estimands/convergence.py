@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from basismodels._limits import draw_limits
 from basismodels._typical import row_of, typical
 from basismodels.errors import ModelError
+from basismodels.estimands.total_root import TotalRoot
 from basismodels.inference.draws import draws_of
 from basismodels.inference.intervals import Progress, Seed, bootstrapped, checked_level, conf_int, method_of
-from basismodels.inference.inversion import invert
+from basismodels.inference.inversion import invert, inverted
+from basismodels.inference.inversion_ou import table_of
 from basismodels.inference.profile import kappa_interval, profile_interval
+from basismodels.inference.starts import observed
 from basismodels.likelihood import predictors, stationary
 from basismodels.likelihood.transition import generator
 from basismodels.problem import Problem
@@ -51,8 +54,9 @@ def half_life(
 
     The combined half-life is the horizon at which half of a typical gap is expected to be
     gone: where the autocorrelation of the basis without noise crosses one half. `method`:
-    as in `conf_int`, with its `draws` and `rng`; the combined one of several components always uses
-    draws, and says so. `at`: covariate values at which parameters are read, default their medians.
+    as in `conf_int`, with its `draws` and `rng`. The combined one of a reversion and a slow level is inverted (or
+    profiled) itself, by the law of the slow level's root; other combined ones use draws, and say so. `at`: covariate
+    values at which parameters are read, default their medians.
     A speed that may be zero gives an infinite upper limit.
     """
     checked_level(level)
@@ -64,7 +68,7 @@ def half_life(
         only = parts[0]
         total = Estimate(only.value, only.lower, only.upper, "h", level, only.method, "total")
         return (total, *parts)
-    return (_total(fit, level, at), *parts)
+    return (_total(fit, made, at), *parts)
 
 
 def to_half_life(kappa: float) -> float:
@@ -245,11 +249,31 @@ def _modes(flow: Array, start: Array) -> tuple[NDArray[np.complex128], NDArray[n
     return rates.astype(complex), weights.astype(complex)
 
 
-def _total(fit: Fit, level: float, at: Mapping[str, float] | None) -> Estimate:
-    value = total_half_life(fit.problem, fit.x, at)
+def _total(fit: Fit, made: _Making, at: Mapping[str, float] | None) -> Estimate:
+    value, level = total_half_life(fit.problem, fit.x, at), made.level
+    if made.method in ("inversion", "profile") and fit.problem.layout.regimes == 1 and fit.draws is None:
+        lower, upper = _total_limits(fit, made, at)
+        return Estimate(value, lower, upper, "h", level, made.method, "total")
     try:
         found = np.array([total_half_life(fit.problem, x, at) for x in draws_of(fit, _DRAWS)])
     except ModelError:
         return Estimate(value, math.nan, math.nan, "h", level, "none: no draws", "total")
-    lower, upper = draw_limits(found, level)
-    return Estimate(value, float(lower), float(upper), "h", level, fit.draws_kind or "wald draws", "total")
+    low, high = draw_limits(found, level)
+    return Estimate(value, float(low), float(high), "h", level, fit.draws_kind or "wald draws", "total")
+
+
+def _total_limits(fit: Fit, made: _Making, at: Mapping[str, float] | None) -> tuple[float, float]:
+    """Limits in hours from the root of the combined half-life: as a slow level's, or normal where profiled."""
+    from scipy.special import ndtri
+
+    problem = fit.problem
+    root = TotalRoot(fit, lambda x: total_half_life(problem, x, at))
+    table = table_of(observed(problem)[1])
+
+    def quantile(p: float, points: list[Array]) -> Array:
+        if made.method == "profile":
+            return np.full(len(points), ndtri(p))
+        return table.quantile(p)(root.span * np.array([typical(problem, x, at).slow_kappa[0] for x in points]))
+
+    found = inverted(root, made.level, quantile)
+    return to_half_life(found.upper), to_half_life(found.lower)

@@ -112,6 +112,17 @@ def invert(
     return _limits(made, made.null(count, rng, progress), level)
 
 
+def inverted(statistic: Statistic, level: float, quantile: Callable[[float, list[Any]], Array]) -> Inversion:
+    """Interval from any signed root; `quantile`: of its law at a probability, at nuisance parameters (g,)."""
+    scan, tail = scanned(statistic), 0.5 * (1.0 - level)
+
+    def end(p: float, last: bool) -> float:
+        law = quantile(p, scan.nuisance)
+        return _crossing(statistic, scan, lambda place: np.interp(place, scan.place, law), last)
+
+    return Inversion(end(1.0 - tail, False), end(tail, True), end(0.5, False), level, 0.0, 0.0)
+
+
 class _Prepared:
     """The scan of one coefficient of one fit, its table, and the null distributions made so far."""
 
@@ -221,11 +232,15 @@ def _limits(made: _Prepared, null: Null, level: float) -> Inversion:
     tail = 0.5 * (1.0 - level)
     lower, upper = _ends(made, null, tail)
     errors = _errors(made, null, tail) if null.roots.size else (0.0, 0.0)
-    return Inversion(lower, upper, _crossing(made, null, 0.5, False), level, *errors)
+    return Inversion(lower, upper, _end(made, null, 0.5, False), level, *errors)
 
 
 def _ends(made: _Prepared, null: Null, tail: float) -> tuple[float, float]:
-    return _crossing(made, null, 1.0 - tail, False), _crossing(made, null, tail, True)
+    return _end(made, null, 1.0 - tail, False), _end(made, null, tail, True)
+
+
+def _end(made: _Prepared, null: Null, p: float, last: bool) -> float:
+    return _crossing(made.statistic, made.scan, lambda place: null.quantile(p, place), last)
 
 
 def _errors(made: _Prepared, null: Null, tail: float) -> tuple[float, float]:
@@ -236,10 +251,10 @@ def _errors(made: _Prepared, null: Null, tail: float) -> tuple[float, float]:
     return low, high
 
 
-def _crossing(made: _Prepared, null: Null, p: float, last: bool) -> float:
+def _crossing(statistic: Statistic, scan: Scan, quantile: Curve, last: bool) -> float:
     """Value where the root falls through a quantile, the first time or the last; else the end of the range."""
-    fine = np.linspace(made.scan.place[0], made.scan.place[-1], 800)
-    gap = _curve(made.scan)(fine) - null.quantile(p, fine)
+    fine = np.linspace(scan.place[0], scan.place[-1], 800)
+    gap = _curve(scan)(fine) - quantile(fine)
     above = gap > 0.0
     if last:
         i = len(above) - int(np.argmax(above[::-1])) if above.any() else 0
@@ -248,9 +263,9 @@ def _crossing(made: _Prepared, null: Null, p: float, last: bool) -> float:
     if i == len(above):
         return math.inf
     if i == 0:
-        return 0.0 if made.statistic.positive else -math.inf
+        return 0.0 if statistic.positive else -math.inf
     place = fine[i - 1] + (fine[i] - fine[i - 1]) * gap[i - 1] / (gap[i - 1] - gap[i])
-    return float(np.sinh(place)) / made.statistic.span
+    return float(np.sinh(place)) / statistic.span
 
 
 def _curve(scan: Scan) -> Curve:
