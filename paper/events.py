@@ -2,11 +2,13 @@
 
 For each event the model `switching-failure` is fitted to a year that ends a day before it (less where the
 file begins later), its parameters are held, and the filter is run over the days around the event: filtered, never
-smoothed. Two alarms are compared: the probability of no return to +-10 bps within a day, given data to the hour,
-and the plain size of the basis. Both thresholds are set on the training year, where each is passed at the
-same share of rows (`share_above`). `lead_hours` is how much earlier the model's alarm came, from a day before
-the event to its end; a negative figure is a lag. Controls are hours of stress in which the basis was not
-reported to have failed; there an alarm is a false one.
+smoothed. `before` (the three days that end a day before it), `during` and `after` (the three days that begin two
+days after it) are each the highest probability of no return in that window, with its 95% limits over draws of the
+parameters: normal ones, or of a parametric bootstrap where an estimate is at its bound. Two alarms are compared:
+the probability of no return to +-10 bps within a day, given data to the hour, and the plain size of the basis. Both
+thresholds are set on the training year, where each is passed at the same share of rows (`share_above`). `lead_hours`
+is how much earlier the model's alarm came, from a day before the event to its end; a negative figure is a lag.
+Controls are hours of stress in which the basis was not reported to have failed; there an alarm is a false one.
 
     BASISMODELS_DATA=... python paper/events.py
 """
@@ -67,6 +69,8 @@ EPISODES = (
             "crash in which arbitrage worked"),
     Episode("BitMEX restart, May 2020", "bitmex_xbtusd_8h", "2020-05-19 12:00", "2020-05-20 04:00", "control",
             "outage in a calm market"),
+    Episode("Bybit theft, February 2025", "binance_btcusdt_5m", "2025-02-21 14:10", "2025-02-22 14:00", "control",
+            "theft at another venue that kept withdrawals open, seen from Binance"),
 )  # fmt: skip
 
 
@@ -79,12 +83,8 @@ def no_return(fit: bm.Fit, x: np.ndarray | None = None) -> pd.Series:
 
 
 def band_of(fit: bm.Fit) -> tuple[pd.Series, pd.Series, int]:
-    """95% limits of `no_return` over draws of the parameters, and how many there were; NaN without draws."""
-    try:
-        draws = bm.draws_of(fit, DRAWS, rng=1)
-    except bm.ModelError:
-        blank = pd.Series(np.nan, index=fit.problem.time)
-        return blank, blank, 0
+    """95% limits of `no_return` over draws of the parameters, and how many there were."""
+    draws = bm.draws_of(fit, DRAWS, rng=1)
     paths = np.array([no_return(fit, x).to_numpy() for x in draws])
     low, high = np.nanquantile(paths, [0.025, 0.975], axis=0)
     return pd.Series(low, fit.problem.time), pd.Series(high, fit.problem.time), len(draws)
@@ -103,7 +103,7 @@ def row_of(episode: Episode) -> dict[str, object]:
     train = data.cut(start=begin - 366 * DAY, end=begin - DAY)
     fit = bm.fit(bm.preset("switching-failure"), train, starts=8)
     regimes = bm.failure_regimes(fit, HORIZON, BAND, draws=50)
-    around = bm.refilter(fit, data.cut(start=begin - 30 * DAY, end=end + 30 * DAY))
+    around = bm.refilter(drawn(fit), data.cut(start=begin - 30 * DAY, end=end + 30 * DAY))
     now, size = no_return(around), pd.Series(np.abs(around.data.basis), around.data.time)
     low, high, draws = band_of(around)
     quiet = no_return(fit).dropna()
@@ -113,7 +113,9 @@ def row_of(episode: Episode) -> dict[str, object]:
     }
     by_model = first_above(now, limits["probability"], begin, end)
     by_size = first_above(size, limits["basis"], begin, end)
-    during, peak = now.loc[begin:end], now.loc[begin:end].idxmax()
+    windows = {
+        "before": (begin - 4 * DAY, begin - DAY), "during": (begin, end), "after": (end + 2 * DAY, end + 5 * DAY),
+    }  # fmt: skip
     lead = "" if by_model is None or by_size is None else (by_size - by_model) / pd.Timedelta("1h")
     failing = regimes.index[regimes["fails"]].to_list()
     held = around.regimes["filtered"] if failing else None
@@ -121,15 +123,34 @@ def row_of(episode: Episode) -> dict[str, object]:
         "event": episode.name, "kind": episode.kind, "what": episode.what, "data": episode.file,
         "trained_from": train.time[0].date(), "rows": fit.nobs, "ok": fit.ok,
         "failure_regimes_in_training": len(failing),
-        "before": now.loc[begin - 3 * DAY : begin - DAY].median(), "during": during.max(),
-        "during_lower": low[peak], "during_upper": high[peak], "draws": draws,
-        "after": now.loc[end + 2 * DAY : end + 4 * DAY].median(),
+        **{key: v for name, span in windows.items() for key, v in highest(name, now, low, high, span).items()},
+        "draws": draws,
         "failure_regime_during": held.loc[begin:end, failing].sum(axis=1).max() if held is not None else 0.0,
         "widest_bps": float(around.data.basis[np.nanargmax(np.where(inside(around, begin, end), size, np.nan))]),
         "share_above": SHARE_ABOVE, "threshold_probability": limits["probability"],
         "threshold_bps": limits["basis"], "alarm_model": by_model or "", "alarm_basis": by_size or "",
         "lead_hours": lead,
     }  # fmt: skip
+
+
+def drawn(fit: bm.Fit) -> bm.Fit:
+    """The fit, with draws of a bootstrap where normal ones are refused."""
+    try:
+        bm.draws_of(fit, 2, rng=1)
+    except bm.ModelError:
+        return bm.bootstrap(fit, DRAWS, rng=1)
+    return fit
+
+
+def highest(
+    name: str, now: pd.Series, low: pd.Series, high: pd.Series, span: tuple[pd.Timestamp, pd.Timestamp]
+) -> dict[str, float]:
+    """The highest value in a window, and its limits; NaN where nothing was observed."""
+    own = now.loc[span[0] : span[1]].dropna()
+    if own.empty:
+        return dict.fromkeys((name, f"{name}_lower", f"{name}_upper"), np.nan)
+    peak = own.idxmax()
+    return {name: float(own[peak]), f"{name}_lower": float(low[peak]), f"{name}_upper": float(high[peak])}
 
 
 def inside(fit: bm.Fit, begin: pd.Timestamp, end: pd.Timestamp) -> np.ndarray:
