@@ -72,7 +72,7 @@ def fetch_binance(
     step = pd.Timedelta(INTERVALS[interval])
     archive = Archive(base.rstrip("/"), Path(cache), wait)
     months = pd.period_range(first.tz_localize(None), last.tz_localize(None) - pd.Timedelta("1us"), freq="M")
-    plan = _Plan(archive, symbol, interval, step, last, [], [], _counted(tell, (len(KINDS) + 1) * len(months)))
+    plan = _Plan(archive, symbol, interval, step, first, last, [], [], _counted(tell, (len(KINDS) + 1) * len(months)))
     parts = [_bars(plan, kind, months) for kind in KINDS]
     parts.append(_funding(plan, months))
     frame = tidy([part for part in parts if part is not None], first + step, last)
@@ -88,6 +88,7 @@ class _Plan:
     symbol: str
     interval: str
     step: pd.Timedelta
+    first: pd.Timestamp
     last: pd.Timestamp
     files: list[Fetched]
     absent: list[str]
@@ -132,7 +133,7 @@ def _bars(plan: _Plan, kind: _Kind, months: pd.PeriodIndex) -> pd.DataFrame | No
 
 
 def _month(plan: _Plan, folder: str, month: pd.Period) -> Iterator[pd.DataFrame]:
-    """The month's file, else those of its days that have begun."""
+    """The month's file, else those of its days that are asked for and have begun."""
     root, _, kind = folder.partition("|")
     place, stem = f"{kind}/{plan.symbol}/{plan.interval}", f"{plan.symbol}-{plan.interval}"
     content = plan.read(f"{root}/monthly/{place}", f"{stem}-{month}")
@@ -140,17 +141,14 @@ def _month(plan: _Plan, folder: str, month: pd.Period) -> Iterator[pd.DataFrame]
         yield _vision.bars(content, f"{kind} {stem}-{month}", plan.step)
         return
     plan.absent.append(f"{root}/monthly/{place}/{stem}-{month}")
-    begun = min(plan.last, pd.Timestamp.now(tz="UTC")).tz_localize(None) - pd.Timedelta("1us")
-    found = False
-    for day in pd.period_range(month.start_time, min(month.end_time, begun), freq="D"):
+    begin, end = plan.first.tz_localize(None), min(plan.last, pd.Timestamp.now(tz="UTC")).tz_localize(None)
+    end -= pd.Timedelta("1us")
+    for day in pd.period_range(max(month.start_time, begin), min(month.end_time, end), freq="D"):
         content = plan.read(f"{root}/daily/{place}", f"{stem}-{day}")
-        if content is not None:
-            found = True
-            yield _vision.bars(content, f"{kind} {stem}-{day}", plan.step)
-        elif not found and day.day >= 3:
-            return
-        else:
+        if content is None:
             plan.absent.append(f"{root}/daily/{place}/{stem}-{day}")
+        else:
+            yield _vision.bars(content, f"{kind} {stem}-{day}", plan.step)
 
 
 def _funding(plan: _Plan, months: pd.PeriodIndex) -> pd.DataFrame | None:
