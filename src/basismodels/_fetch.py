@@ -32,8 +32,11 @@ def _fetch(args: argparse.Namespace) -> int:
             args.venue, args.symbol, args.start, args.end, interval=args.interval, cache=args.cache, base=args.base,
             tell=tell,
         )  # fmt: skip
+    for line in made.lacks():
+        print(line)
     written = made.write(args.out, args.tolerance, args.mark)
     gaps = made.gaps()
     print(f"{len(made.frame):,} rows of {args.symbol}, {made.frame.index[0]} to {made.frame.index[-1]}, in {written}")
-    print(gaps.to_string(index=False) if len(gaps) else "no gaps")
+    none = "no gaps in what was found" if made.never_found() else "no gaps"
+    print(gaps.to_string(index=False) if len(gaps) else none)
     return 0

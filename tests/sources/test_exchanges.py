@@ -78,8 +78,40 @@ def test_a_hole_longer_than_a_page_and_a_late_listing_end_nothing():
     link = Exchange(hole=hole, listed=pd.Timestamp("2022-03-01", tz="UTC"))
     made = fetch_exchange("mocked", SYMBOL, "2022-01", "2022-12", client=link)
     gaps = made.gaps()
-    assert gaps.loc[gaps["column"] == "perp", "rows"].tolist() == [(31 + 30 + 31 + 31) * 24 + 1]
+    listing, between = 31 + 28, 31 + 30 + 31 + 31
+    assert gaps.loc[gaps["column"] == "perp", "rows"].tolist() == [listing * 24, between * 24 + 1]
+    # 1 January 00:00 is before the first bar closes
+    assert gaps.loc[gaps["column"] == "funding_rate", "rows"].tolist() == [listing * 3 - 1, between * 3 + 1]
     assert made.frame["perp"].last_valid_index() == pd.Timestamp("2023-01-01", tz="UTC")
+
+
+@pytest.mark.parametrize(("before", "after"), [("8h", "4h"), ("4h", "8h")])
+def test_an_interval_that_changes_is_no_gap_and_one_settlement_lost_in_each_era_is_one(before, after):
+    link, change = Exchange(), pd.Timestamp("2022-06-01", tz="UTC")
+    eras = pd.date_range(START, change, freq=before, inclusive="left").append(
+        pd.date_range(change, LAST, freq=after)
+    )
+    link.settled = np.asarray((eras - pd.Timestamp(0, tz="UTC")) / np.timedelta64(1, "ms")).astype(np.int64)
+    assert not len(fetch_exchange("mocked", SYMBOL, "2022-01", "2022-12", client=link).gaps())
+    lost = eras.searchsorted([pd.Timestamp("2022-03-05", tz="UTC"), pd.Timestamp("2022-09-05", tz="UTC")])
+    link.settled = np.delete(link.settled, lost)
+    gaps = fetch_exchange("mocked", SYMBOL, "2022-01", "2022-12", client=link).gaps()
+    assert gaps["column"].tolist() == ["funding_rate"] * 2
+    assert gaps["rows"].tolist() == [1, 1]
+    assert (gaps["start"] + pd.Timedelta(before))[0] == eras[lost[0]]
+
+
+def test_a_span_that_ends_in_the_future_has_no_gap_after_now():
+    now = pd.Timestamp.now(tz="UTC")
+    link, day = Exchange(), now.floor("D")
+    for name, freq in (("bars", "h"), ("settled", "8h")):
+        time = pd.date_range(day - pd.Timedelta("3D"), day + pd.Timedelta("2D"), freq=freq)
+        time = time[time <= now + pd.Timedelta("1h")]
+        setattr(link, name, np.asarray((time - pd.Timestamp(0, tz="UTC")) / np.timedelta64(1, "ms")).astype(np.int64))
+    start, end = (f"{day + pd.Timedelta(days=days):%Y-%m-%d}" for days in (-2, 40))
+    made = fetch_exchange("mocked", SYMBOL, start, end, client=link)
+    assert not len(made.gaps())
+    assert made.last >= now.floor("us")
 
 
 @pytest.mark.parametrize("call", [1, 7])

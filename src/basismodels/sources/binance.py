@@ -77,7 +77,7 @@ def fetch_binance(
     parts.append(_funding(plan, months))
     frame = tidy([part for part in parts if part is not None], first + step, last)
     facts = {"venue": "binance", "symbol": symbol, "interval": interval, "base": archive.base}
-    return Gathered(frame, step, facts, tuple(plan.files), tuple(plan.absent))
+    return Gathered(frame, step, first, last, facts, tuple(plan.files), tuple(plan.absent))
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,7 @@ def _month(plan: _Plan, folder: str, month: pd.Period) -> Iterator[pd.DataFrame]
         yield _vision.bars(content, f"{kind} {stem}-{month}", plan.step)
         return
     plan.absent.append(f"{root}/monthly/{place}/{stem}-{month}")
-    begin, end = plan.first.tz_localize(None), min(plan.last, pd.Timestamp.now(tz="UTC")).tz_localize(None)
-    end -= pd.Timedelta("1us")
+    begin, end = plan.first.tz_localize(None), plan.last.tz_localize(None) - pd.Timedelta("1us")
     for day in pd.period_range(max(month.start_time, begin), min(month.end_time, end), freq="D"):
         content = plan.read(f"{root}/daily/{place}", f"{stem}-{day}")
         if content is None:

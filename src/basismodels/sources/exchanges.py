@@ -67,7 +67,7 @@ def fetch_exchange(
             parts.append(_funding(rows))
     tell(len(wanted) + 1, len(wanted) + 1)
     frame = tidy(parts, first + step, last)
-    return Gathered(frame, step, {"venue": f"ccxt:{exchange}", "symbol": symbol, "interval": interval})
+    return Gathered(frame, step, first, last, {"venue": f"ccxt:{exchange}", "symbol": symbol, "interval": interval})
 
 
 def _client(exchange: str) -> Any:
@@ -117,7 +117,6 @@ def _funding_page(link: Any, symbol: str) -> Page:
 def _walk(page: Page, first: pd.Timestamp, last: pd.Timestamp, step: int, limit: int, link: Any) -> list[Row]:
     """Every row from first to last, in spans of as many steps (ms) as a page may hold; an empty one ends nothing."""
     begin, stop = (int(t.timestamp() * 1000) for t in (first, last))
-    stop = min(stop, int(pd.Timestamp.now(tz="UTC").timestamp() * 1000))
     rows: dict[int, Row] = {}
     cursor = begin
     while cursor <= stop:
