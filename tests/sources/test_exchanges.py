@@ -114,6 +114,44 @@ def test_a_span_that_ends_in_the_future_has_no_gap_after_now():
     assert made.last >= now.floor("us")
 
 
+def test_bars_without_a_close_and_settlements_without_a_rate_are_gaps():
+    link = Exchange()
+    bars, rates = link.fetch_ohlcv, link.fetch_funding_rate_history
+    noon = pd.Timestamp("2022-01-10 12:00", tz="UTC")
+
+    def bars_without(symbol, interval, since, limit, params):
+        rows = bars(symbol, interval, since, limit, params)
+        close = [None if ":" in symbol and row[0] == noon.timestamp() * 1000 else row[4] for row in rows]
+        return [[*row[:4], c, None] for row, c in zip(rows, close, strict=True)]
+
+    def rates_without(*asked):
+        return [row | ({"fundingRate": None} if 3e7 < row["timestamp"] - noon.timestamp() * 1000 < 6e7 else {})
+                for row in rates(*asked)]  # fmt: skip
+
+    link.fetch_ohlcv, link.fetch_funding_rate_history = bars_without, rates_without
+    made = fetch_exchange("mocked", SYMBOL, "2022-01", "2022-01", client=link)
+    gaps = made.gaps()
+    assert gaps["column"].tolist() == ["perp", "mark", "funding_rate"]
+    assert gaps["rows"].tolist() == [1, 1, 1]
+    assert gaps["start"][0] == noon + pd.Timedelta("1h")
+    assert made.frame["volume_perp"].isna().all()
+
+
+def test_a_perpetual_whose_bars_hold_no_close_is_refused():
+    link = Exchange()
+    bars = link.fetch_ohlcv
+    link.fetch_ohlcv = lambda *asked: [[*row[:4], None, None] for row in bars(*asked)]
+    with pytest.raises(bm.DataError, match="mocked has no bars of BTC/USDT:USDT"):
+        fetch_exchange("mocked", SYMBOL, "2022-01", "2022-01", client=link)
+
+
+def test_a_row_without_a_time_is_refused():
+    link = Exchange()
+    link.fetch_ohlcv = lambda *_: [[None, 1, 1, 1, 1, 1]]
+    with pytest.raises(bm.DataError, match="mocked answers a row without a time"):
+        fetch_exchange("mocked", SYMBOL, "2022-01", "2022-01", client=link)
+
+
 @pytest.mark.parametrize("call", [1, 7])
 def test_a_page_of_html_is_not_the_end_of_history(call):
     link = Exchange()

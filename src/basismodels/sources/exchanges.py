@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from basismodels.errors import DataError, ModelError
@@ -63,8 +64,9 @@ def fetch_exchange(
         tell(i + 1, len(wanted) + 1)
     if link.has.get("fetchFundingRateHistory"):
         rows = _walk(_funding_page(link, symbol), first, last, _HOUR, _FUNDING_LIMIT, link)
-        if rows:
-            parts.append(_funding(rows))
+        settled = _funding(rows)
+        if settled is not None:
+            parts.append(settled)
     tell(len(wanted) + 1, len(wanted) + 1)
     frame = tidy(parts, first + step, last)
     return Gathered(frame, step, first, last, {"venue": f"ccxt:{exchange}", "symbol": symbol, "interval": interval})
@@ -153,6 +155,11 @@ def _asked(page: Page, since: int, until: int, limit: int, link: Any) -> list[Ro
         raise DataError(
             f"{link.id} refuses: {type(error).__name__} {_line(error)}", remedy="try again later"
         ) from error
+    if any(row[0] is None for row in found):
+        raise DataError(
+            f"{link.id} answers a row without a time",
+            rows=[f"page from {pd.Timestamp(since, unit='ms', tz='UTC')}"], remedy="try again later",
+        )  # fmt: skip
     said = str(getattr(link, "last_http_response", "") or "").lstrip()
     if not found and said[:1] not in ("[", "{"):
         raise DataError(
@@ -163,19 +170,27 @@ def _asked(page: Page, since: int, until: int, limit: int, link: Any) -> list[Ro
 
 
 def _bars(rows: list[Row], column: str, step: pd.Timedelta) -> pd.DataFrame | None:
-    """Close, and volume of the traded prices, by bar close; the bar that is still open left out."""
+    """Close, and volume of the traded prices, by bar close; None if there are no rows.
+
+    The bar that is still open is left out, and a bar without a close, which then counts as missing.
+    """
     now = pd.Timestamp.now(tz="UTC")
+    rows = [row for row in rows if row[4] is not None]
     if not rows:
         return None
     opened = pd.DatetimeIndex(pd.to_datetime([int(row[0]) for row in rows], unit="ms", utc=True))
     time = (opened + step).as_unit("us")
     frame = pd.DataFrame({column: [float(row[4]) for row in rows]}, index=time)
     if column in ("perp", "spot"):
-        frame[f"volume_{column}"] = [float(row[5]) for row in rows]
+        frame[f"volume_{column}"] = [np.nan if row[5] is None else float(row[5]) for row in rows]
     return frame[frame.index <= now].rename_axis("time")
 
 
-def _funding(rows: list[Row]) -> pd.DataFrame:
+def _funding(rows: list[Row]) -> pd.DataFrame | None:
+    """Settled rates by stamp, to the minute; one without a rate is left out, which then counts as missing."""
+    rows = [row for row in rows if row[1] is not None]
+    if not rows:
+        return None
     time = pd.DatetimeIndex(pd.to_datetime([int(row[0]) for row in rows], unit="ms", utc=True)).as_unit("us")
     return pd.DataFrame({"funding_rate": [float(row[1]) for row in rows]}, index=time.floor("min")).rename_axis("time")
 
