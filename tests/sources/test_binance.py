@@ -111,9 +111,11 @@ def test_a_busy_server_is_asked_again(archive, tmp_path, status):
     assert archive.asked[f"{path}.CHECKSUM"] == 3
 
 
-def test_a_server_that_stays_busy_is_named(archive, tmp_path):
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("where", ["", ".CHECKSUM"])
+def test_a_server_that_stays_busy_is_named(archive, tmp_path, status, where):
     path, _ = file_of(PERP, "2024-12")
-    archive.first[f"{path}.CHECKSUM"] = Answer(b"busy", 503)
+    archive.first[path + where] = Answer(b"busy", status, {"Retry-After": "0"})
     with pytest.raises(bm.DataError, match=r"busy or refuses.*run the same command again later"):
         fetched(archive, tmp_path)
 
