@@ -8,7 +8,9 @@ import pytest
 from scipy.stats import norm
 
 import basismodels as bm
-from basismodels.estimands.carry_paths import payments
+from basismodels.estimands.carry_paths import payments, walks
+from basismodels.inference.simulate import free_vector
+from basismodels.problem import bind
 
 TIMES = pd.date_range("2024-01-01", periods=1200, freq="h", tz="UTC")
 RULE = bm.funding.rule("binance", "BTCUSDT", at="2024-06-01")
@@ -163,3 +165,26 @@ def test_where_a_payment_is_fixed_ahead_the_first_follows_from_the_interval_that
 def test_arguments_that_make_no_sense_are_refused(fit, bad):
     with pytest.raises(bm.ModelError, match=next(iter(bad))):
         bm.carry(fit, 24, rule=RULE, **bad)
+
+
+def held(model, params, data) -> bm.results.Fit:
+    """A fit held at given parameters, its covariance that of a sure estimate."""
+    problem = bind(model, data)
+    x = free_vector(problem, params)
+    return bm.results.Fit(problem, x, 1e-12 * np.eye(len(x)), 0.0, (), pd.DataFrame())
+
+
+def test_no_regime_is_held_for_longer_than_in_the_fit():
+    """Four-hour data under steps of half an hour: the basis goes where the forecast goes, with its spread."""
+    times = pd.date_range("2024-01-01", periods=300, freq="4h", tz="UTC")
+    data = bm.BasisSeries.from_basis(times, 40.0 + np.random.default_rng(1).normal(size=300).cumsum() * 0.1)
+    params = {"kappa[0]": 0.6, "kappa[1]": 0.02, "theta": 0.0, "sigma[0]": 1.0, "sigma[1]": 2.0, "q[0->1]": 0.2,
+              "q[1->0]": 0.1}  # fmt: skip
+    fit = held(bm.Switching(bm.OU(), regimes=2, max_step=0.5), params, data)
+    ahead = bm.forecast(fit, 8).summary_frame()
+    made = walks(fit.problem, fit.x, 2, 40_000, np.random.default_rng(2)).basis
+    error = ahead["sd"].to_numpy() / np.sqrt(40_000)
+    np.testing.assert_allclose(made[:, 1:].mean(axis=0), ahead["mean"], atol=4 * error.max())
+    np.testing.assert_allclose(made[:, 1:].std(axis=0), ahead["sd"], rtol=0.02)
+    short = bm.carry(fit, 4, side="short", rule=RULE, draws=1, paths=20_000, rng=2)
+    assert short.table.loc["convergence", "value"] == pytest.approx(fit.data.basis[-1] - ahead["mean"].iloc[0], abs=0.3)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from basismodels.errors import DataError, ModelError
 from basismodels.estimands.ahead import closes_ahead, drawn, natural_ahead, steps_ahead
 from basismodels.funding.mechanism import Rule
-from basismodels.problem import Problem, spacing_of
+from basismodels.problem import Problem, pieces_of, spacing_of
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
@@ -21,8 +21,8 @@ _BLOCK = 24.0
 
 
 class Walks(NamedTuple):
-    """Basis without noise in bps, first column now, (m, h + 1); regime of each step (m, h); by how much the basis
-    jumps as a step ends, once what is paid there is paid, bps (m, h)."""
+    """Basis without noise in bps, first column now, (m, h + 1); regime as each step ends (m, h); by how much the
+    basis jumps as a step ends, once what is paid there is paid, bps (m, h)."""
 
     basis: Array
     regime: Regimes
@@ -108,10 +108,12 @@ def walks(
 ) -> Walks:
     """`paths` paths of `count` steps from the filtered law of the last row, a payment there made and jumped at.
 
-    `due`: payments to come, at which a model with `Settlement` moves the basis.
+    No regime is held for longer than in the fit. `due`: payments to come, at which a model with `Settlement` moves
+    the basis.
     """
     law, hours = problem.engine.filter(problem.layout, x), spacing_of(problem)
-    steps = steps_ahead(problem, x, hours, later=True)
+    pieces = pieces_of(problem, hours)
+    steps = steps_ahead(problem, x, hours / pieces, later=True)
     paid_now = natural_ahead(problem, x).jump[0, 0]
     slope, push = _jump(problem, x)
     s = rng.choice(len(law.p[-1]), size=paths, p=law.p[-1] / law.p[-1].sum())
@@ -122,9 +124,10 @@ def walks(
     basis[:, 0] = regime + level
     move = np.cumsum(steps.p[0], axis=1)
     for i in range(count):
-        s = np.minimum((rng.random(paths)[:, None] > move[s]).sum(axis=1), len(move) - 1)
-        regime = steps.phi[0, s] * regime + steps.c[0, s] + np.sqrt(steps.v[0, s]) * rng.standard_normal(paths)
-        level = steps.rho[0] * level + np.sqrt(steps.w[0]) * rng.standard_normal(paths)
+        for _ in range(pieces):
+            s = np.minimum((rng.random(paths)[:, None] > move[s]).sum(axis=1), len(move) - 1)
+            regime = steps.phi[0, s] * regime + steps.c[0, s] + np.sqrt(steps.v[0, s]) * rng.standard_normal(paths)
+            level = steps.rho[0] * level + np.sqrt(steps.w[0]) * rng.standard_normal(paths)
         basis[:, i + 1], visited[:, i] = regime + level, s
         paid = due.at(basis, i) if due is not None and (slope or push) else None
         if paid is not None:
