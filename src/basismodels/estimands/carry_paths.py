@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
 import numpy as np
@@ -41,18 +42,21 @@ class Payments(NamedTuple):
 
     def at(self, basis: Array, step: int) -> Array | None:
         """Paid at the end of a step, bps of notional, on paths (m, h + 1) from now on, (m,); None without a payment."""
-        due = [i for i, own in enumerate(self.steps) if own == step]
-        if not due:
-            return None
-        seen = np.broadcast_to(self.before, (len(basis), len(self.before)))
-        path = np.concatenate([seen, basis[:, 1 : step + 2]], axis=1)
-        return np.asarray(sum(self._one(path, i) for i in due))
+        due = range(bisect_left(self.steps, step), bisect_right(self.steps, step))
+        return np.asarray(sum(self._one(basis, i) for i in due)) if due else None
 
-    def _one(self, path: Array, i: int) -> Array:
+    def _one(self, basis: Array, i: int) -> Array:
         lag = 0 if math.isnan(self.fixed) else 1
         if i < lag:
-            return np.full(len(path), self.fixed)
-        return np.asarray(1e4 * self.rule.rate(np.expm1(path[:, self.rows[i - lag]] / 1e4)))
+            return np.full(len(basis), self.fixed)
+        return np.asarray(1e4 * self.rule.rate(np.expm1(self._interval(basis, self.rows[i - lag]) / 1e4)))
+
+    def _interval(self, basis: Array, rows: slice) -> Array:
+        """The rows of one interval: those already seen, then those of the paths."""
+        known = len(self.before)
+        seen = np.broadcast_to(self.before[rows], (len(basis), len(self.before[rows])))
+        walked = basis[:, 1 + max(rows.start - known, 0) : 1 + max(rows.stop - known, 0)]
+        return np.concatenate([seen, walked], axis=1)
 
 
 def payments(fit: Fit, rule: Rule, count: int) -> Payments:
