@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -188,3 +190,24 @@ def test_no_regime_is_held_for_longer_than_in_the_fit():
     np.testing.assert_allclose(made[:, 1:].std(axis=0), ahead["sd"], rtol=0.02)
     short = bm.carry(fit, 4, side="short", rule=RULE, draws=1, paths=20_000, rng=2)
     assert short.table.loc["convergence", "value"] == pytest.approx(fit.data.basis[-1] - ahead["mean"].iloc[0], abs=0.3)
+
+
+@pytest.mark.parametrize("call", [bm.forecast, bm.carry])
+def test_a_horizon_out_of_all_reach_is_refused(fit, call):
+    with pytest.raises(bm.ModelError, match="1,000,000,000 steps"):
+        call(fit, 1e9)
+
+
+def test_a_payment_is_set_by_the_rows_of_its_interval(fit):
+    """As from the whole path, rows already seen first; but the path is not copied for it."""
+    due = payments(fit, RULE, 400)
+    basis = np.random.default_rng(1).normal(20.0, 5.0, (500, 401))
+    path = np.concatenate([np.broadcast_to(due.before, (500, len(due.before))), basis[:, 1:]], axis=1)
+    for step, rows in zip(due.steps, due.rows, strict=True):
+        expected = 1e4 * RULE.rate(np.expm1(path[:, rows] / 1e4))
+        np.testing.assert_allclose(due.at(basis, step), expected, rtol=1e-12)
+    tracemalloc.start()
+    due.at(basis, due.steps[-1])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < basis.nbytes / 4

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basismodels.errors import ModelError, real
 from basismodels.funding.covariates import rule_of
 from basismodels.funding.guess import guessed
 from basismodels.funding.mechanism import Rule
@@ -16,6 +19,19 @@ from basismodels.problem import Problem
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
+_MOST_STEPS = 10_000
+
+
+def count_ahead(horizon: object, spacing: float) -> int:
+    """How many steps of `spacing` hours reach a horizon in hours; ModelError where it is none, or out of all reach."""
+    hours = real(horizon, "horizon", above=0.0, remedy="horizon=24, in hours")
+    count = math.ceil(hours / spacing - 1e-9)
+    if not 1 <= count <= _MOST_STEPS:
+        raise ModelError(
+            f"a horizon of {hours:g} h is {count:,} steps of {spacing:g} h, not 1 to {_MOST_STEPS:,}",
+            remedy=f"horizon={_MOST_STEPS * spacing:g} at most",
+        )
+    return count
 
 
 def layout_ahead(problem: Problem, hours: float) -> Layout:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from basismodels._limits import draw_limits
 from basismodels.errors import ModelError, real
-from basismodels.estimands.ahead import rule_ahead
+from basismodels.estimands.ahead import count_ahead, rule_ahead
 from basismodels.estimands.carry_paths import Payments, Walks, funding_paid, payments, spot_moves, walks
 from basismodels.estimands.passage import check_band
 from basismodels.funding.mechanism import Rule
@@ -94,7 +94,7 @@ def carry(
             real(given, name)
     generator = np.random.default_rng(0 if rng is None else rng)
     spacing = spacing_of(fit.problem)
-    count = math.ceil(horizon / spacing - 1e-9)
+    count = count_ahead(horizon, spacing)
     found, said = (rule, "") if rule is not None else rule_ahead(fit)
     now = float(fit.filtered.p[-1] @ fit.filtered.mean[-1].sum(axis=1))
     way: Side = side or ("short" if now > target else "long")

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.errors import DataError, ModelError, real
-from basismodels.estimands.ahead import closes_ahead, rule_ahead, steps_ahead
+from basismodels.errors import DataError, ModelError
+from basismodels.estimands.ahead import closes_ahead, count_ahead, rule_ahead, steps_ahead
 from basismodels.estimands.forecast_paths import (
     FLOWS,
     Ahead,
@@ -29,7 +29,6 @@ from basismodels.problem import pieces_of, spacing_of
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
-_MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +98,7 @@ def forecast(
     one regime); with them 256 Gaussians a step, with the moments of all paths. Errors: ModelError, DataError.
     """
     spacing = spacing_of(fit.problem)
-    count = int(np.ceil(real(horizon, "horizon", above=0.0, remedy="horizon=24, in hours") / spacing - 1e-9))
-    if not 1 <= count <= _MOST_STEPS:
-        raise ModelError(f"a horizon of {horizon:g} h is {count:,} steps of {spacing:g} h, not 1 to {_MOST_STEPS:,}")
+    count = count_ahead(horizon, spacing)
     if _simulated(fit, covariates, funding):
         if isinstance(paths, bool) or not isinstance(paths, int) or paths < 1:
             raise ModelError(f"paths must be a positive whole number, got {paths!r}")
