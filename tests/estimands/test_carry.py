@@ -211,3 +211,15 @@ def test_a_payment_is_set_by_the_rows_of_its_interval(fit):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < basis.nbytes / 4
+
+
+@pytest.mark.parametrize("rule", ["binance", 8])
+def test_a_rule_of_another_kind_is_refused(fit, rule):
+    with pytest.raises(bm.ModelError, match=r"rule must be a funding rule, got .*bm\.funding\.rule"):
+        bm.carry(fit, 8, rule=rule)
+
+
+@pytest.mark.parametrize("wrong", [None, pd.DataFrame(), "fit"])
+def test_what_is_no_fit_is_refused(wrong):
+    with pytest.raises(bm.ModelError, match="needs a fit"):
+        bm.carry(wrong, 8)

@@ -86,6 +86,7 @@ def carry(
     `draws`, `paths` paths each. Between rows nothing is monitored.
     Source of the decomposition: He, Manela, Ross & von Wachter (2022). Errors: ModelError, DataError.
     """
+    _check_kinds(fit, rule)
     check_band(horizon, band)
     checked_level(level)
     _check(until, risk, paths, draws)
@@ -114,6 +115,16 @@ def carry(
     seed = int(generator.integers(2**63))
     each = [_one(fit, x, count, spacing, paths, due, terms, np.random.default_rng(seed))[0] for x in points]
     return Carry(_table(values, each, level), way, profit, f"{found.venue} {found.symbol}".strip(), tuple(notes))
+
+
+def _check_kinds(fit: object, rule: object) -> None:
+    if not isinstance(fit, Fit):
+        raise ModelError(f"a carry trade needs a fit, got {type(fit).__name__}", remedy="bm.fit(bm.OU(), data)")
+    if rule is not None and not isinstance(rule, Rule):
+        shown = repr(rule) if isinstance(rule, str) else type(rule).__name__
+        raise ModelError(
+            f"rule must be a funding rule, got {shown}", remedy='rule=bm.funding.rule("binance", "BTCUSDT")'
+        )
 
 
 def _check(until: object, risk: object, paths: object, draws: object) -> None:
