@@ -105,7 +105,7 @@ def test_margin_is_gone_as_often_as_a_random_walk_says():
     sd = 1e4 * np.diff(np.log(spot)).std() * np.sqrt(48.0)
     barrier = 500.0 + 0.5826 * 50.0  # monitored once an hour (Broadie, Glasserman & Kou 1997)
     expected = 2 * norm.sf(barrier / sd)
-    assert made.table.loc["P(margin gone first)", "value"] == pytest.approx(expected, abs=0.03)
+    assert made.table.loc["P(margin gone)", "value"] == pytest.approx(expected, abs=0.03)
 
 
 def test_what_it_refuses(fit):

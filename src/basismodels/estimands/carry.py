@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from basismodels._limits import draw_limits
 from basismodels.errors import ModelError, real
 from basismodels.estimands.ahead import count_ahead, rule_ahead
-from basismodels.estimands.carry_paths import Payments, Walks, funding_paid, payments, spot_moves, walks
+from basismodels.estimands.carry_paths import Payments, Walks, funding_paid, payments, walks
+from basismodels.estimands.carry_spot import Spot, past_spot, spot_moves
 from basismodels.estimands.passage import check_band
 from basismodels.funding.mechanism import Rule
 from basismodels.inference.draws import draws_of
@@ -41,6 +43,16 @@ class Carry:
 
     def __str__(self) -> str:
         return f"{self.side} the perpetual, funding by {self.rule}\n{self.table.to_string()}"
+
+
+class _Plan(NamedTuple):
+    """What is walked: so many steps of `spacing` hours on so many paths, payments to come, past returns of spot."""
+
+    steps: int
+    spacing: float
+    paths: int
+    due: Payments
+    spot: Spot | None
 
 
 @dataclass(frozen=True)
@@ -78,8 +90,10 @@ def carry(
     The profit is the fall of the basis (without its noise) plus funding received less `cost`, bps for the round
     trip. `side`: default short where the basis stands above `target` now; `until="convergence"` closes at the first row
     within `band` of `target` and forfeits later funding. `margin`, `maintenance`: bps of notional behind the perpetual
-    and the level at which it is closed; the price the margin sees is spot and basis together, spot by blocks of past
-    returns from hours of the same regime, funding paid out of it. A model with `Settlement` jumps at the
+    and the level at which it is closed, and the spot leg with it: profit, value at risk and shortfall are then those
+    of a path that ends there. P(margin gone) counts while the position is open, P(margin gone before convergence) only
+    rows before the first one in the band. The margin sees spot and basis together, funding paid out of it; spot by
+    blocks of past returns (`carry_spot`). A model with `Settlement` jumps at the
     payments of its own paths; the trade is entered and closed after what is paid at those rows. `rule`: default the
     one attached to the data, else a guess that is said, settling as often as the data do in the end. `risk`: level
     of value at risk and expected shortfall (losses positive). Limits carry parameter uncertainty: quantiles over
@@ -93,6 +107,11 @@ def carry(
     for name, given in {"cost": cost, "target": target, "margin": margin, "maintenance": maintenance}.items():
         if given is not None:
             real(given, name)
+    if margin is not None and not 0.0 <= maintenance < margin:
+        raise ModelError(
+            f"margin must be above maintenance, and that not below zero, got {margin:g} and {maintenance:g} bps",
+            remedy="margin=500, maintenance=50, in bps of notional",
+        )
     generator = np.random.default_rng(0 if rng is None else rng)
     spacing = spacing_of(fit.problem)
     count = count_ahead(horizon, spacing)
@@ -103,8 +122,9 @@ def carry(
         raise ModelError(f'side must be "short" or "long", got {side!r}')
     terms = _Terms(way, cost, band, target, math.nan if margin is None else margin, maintenance,
                    until == "convergence", risk)  # fmt: skip
-    due = payments(fit, found, count)
-    values, profit = _one(fit, fit.x, count, spacing, paths, due, terms, generator)
+    spot = None if margin is None else past_spot(fit)
+    plan = _Plan(count, spacing, paths, payments(fit, found, count), spot)
+    values, profit = _one(fit, fit.x, plan, terms, generator)
     notes = [said] if said else []
     if "nu" in fit.problem.layout.places:
         notes.append("shocks of the same variance taken as Gaussian")
@@ -113,7 +133,7 @@ def carry(
     except ModelError as error:
         points, notes = np.empty((0, len(fit.x))), [*notes, str(error)]
     seed = int(generator.integers(2**63))
-    each = [_one(fit, x, count, spacing, paths, due, terms, np.random.default_rng(seed))[0] for x in points]
+    each = [_one(fit, x, plan, terms, np.random.default_rng(seed))[0] for x in points]
     return Carry(_table(values, each, level), way, profit, f"{found.venue} {found.symbol}".strip(), tuple(notes))
 
 
@@ -147,17 +167,24 @@ def _table(values: dict[str, float], each: list[dict[str, float]], level: float)
 
 
 def _one(
-    fit: Fit, x: Array, count: int, spacing: float, paths: int, due: Payments, terms: _Terms, rng: np.random.Generator
+    fit: Fit, x: Array, plan: _Plan, terms: _Terms, rng: np.random.Generator
 ) -> tuple[dict[str, float], Array]:
     """Every quantity under one free vector, and the profits (m,)."""
-    made = walks(fit.problem, x, count, paths, rng, due)
+    # spot has a stream of its own: the basis and the draws are the same with a margin and without
+    other = np.random.default_rng([1, int(deepcopy(rng).integers(2**63))])
+    count, every = plan.steps, np.arange(plan.paths)
+    made = walks(fit.problem, x, count, plan.paths, rng, plan.due)
     sign = 1.0 if terms.side == "short" else -1.0
-    paid = sign * funding_paid(made.basis, due)
-    inside = np.abs(made.basis[:, 1:] - terms.target) <= terms.band
-    back = np.where(inside.any(axis=1), inside.argmax(axis=1), count)
-    last = np.minimum(back, count - 1) if terms.close else np.full(paths, count - 1)
+    paid = sign * funding_paid(made.basis, plan.due)
+    back = _first(np.abs(made.basis[:, 1:] - terms.target) <= terms.band)
+    gone = np.full(plan.paths, count)
+    if plan.spot is not None:
+        moves = spot_moves(plan.spot, made, plan.spacing, other)
+        gone = _first(_left(made, moves, paid, sign, terms) <= terms.maintenance)
+    open_to = back if terms.close else np.full(plan.paths, count)
+    last = np.minimum(np.minimum(open_to, gone), count - 1)
     held = np.arange(count) <= last[:, None]
-    closed = made.basis[np.arange(paths), last + 1] + made.jump[np.arange(paths), last]
+    closed = made.basis[every, last + 1] + made.jump[every, last]
     convergence = -sign * (closed - made.basis[:, 0])
     funding = (paid * held).sum(axis=1)
     profit = convergence + funding - terms.cost
@@ -168,19 +195,18 @@ def _one(
         "expected shortfall": -float(profit[profit <= edge].mean()), "P(loss)": float((profit < 0).mean()),
         "P(back in the band)": float((back < count).mean()),
     }  # fmt: skip
-    if not math.isnan(terms.margin):
-        out["P(margin gone first)"] = _ruin(fit, made, paid, back, spacing, sign, terms, rng)
+    if plan.spot is not None:
+        out["P(margin gone)"] = float((gone < open_to).mean())
+        out["P(margin gone before convergence)"] = float((gone < back).mean())
     return out, profit
 
 
-def _ruin(
-    fit: Fit, made: Walks, paid: Array, back: NDArray[np.int64], spacing: float, sign: float, terms: _Terms,
-    rng: np.random.Generator,
-) -> float:  # fmt: skip
-    """Share of paths whose margin falls to maintenance before the basis is back in the band."""
-    spot = np.cumsum(spot_moves(fit, made.regime, spacing, rng), axis=1)
-    price = spot + made.basis[:, 1:] + made.jump - made.basis[:, :1]
-    left = terms.margin - sign * price + np.cumsum(paid, axis=1)
-    gone = left <= terms.maintenance
-    first = np.where(gone.any(axis=1), gone.argmax(axis=1), made.basis.shape[1])
-    return float((first < np.minimum(back, made.basis.shape[1] - 1)).mean())
+def _first(true: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The first step of each path (m, h) at which something holds, h where it never does, (m,)."""
+    return np.asarray(np.where(true.any(axis=1), true.argmax(axis=1), true.shape[1]))
+
+
+def _left(made: Walks, moves: Array, paid: Array, sign: float, terms: _Terms) -> Array:
+    """Margin left at the end of each step were the position held to there, bps of notional (m, h)."""
+    price = np.cumsum(moves, axis=1) + made.basis[:, 1:] + made.jump - made.basis[:, :1]
+    return np.asarray(terms.margin - sign * price + np.cumsum(paid, axis=1))

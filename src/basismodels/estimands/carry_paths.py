@@ -1,4 +1,4 @@
-"""Paths of basis, funding and spot from the last row of a fit, for the profit of a carry trade."""
+"""Paths of basis and funding from the last row of a fit, for the profit of a carry trade."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.errors import DataError, ModelError
+from basismodels.errors import ModelError
 from basismodels.estimands.ahead import closes_ahead, drawn, natural_ahead, steps_ahead
 from basismodels.funding.mechanism import Rule
 from basismodels.problem import Problem, pieces_of, spacing_of
@@ -18,16 +18,16 @@ from basismodels.results import Fit
 
 Array = NDArray[np.float64]
 Regimes = NDArray[np.int64]
-_BLOCK = 24.0
 
 
 class Walks(NamedTuple):
     """Basis without noise in bps, first column now, (m, h + 1); regime as each step ends (m, h); by how much the
-    basis jumps as a step ends, once what is paid there is paid, bps (m, h)."""
+    basis jumps as a step ends, once what is paid there is paid, bps (m, h); shock of each step, standardised (m, h)."""
 
     basis: Array
     regime: Regimes
     jump: Array
+    shock: Array
 
 
 class Payments(NamedTuple):
@@ -123,21 +123,27 @@ def walks(
     s = rng.choice(len(law.p[-1]), size=paths, p=law.p[-1] / law.p[-1].sum())
     state = drawn(law.mean[-1][s], law.var[-1][s], rng)
     regime, level = state[:, 0] + paid_now, state[:, 1].copy()
-    basis, jump = np.empty((paths, count + 1)), np.zeros((paths, count))
+    basis, jump, shock = np.empty((paths, count + 1)), np.zeros((paths, count)), np.empty((paths, count))
     visited = np.empty((paths, count), dtype=np.int64)
     basis[:, 0] = regime + level
     move = np.cumsum(steps.p[0], axis=1)
     for i in range(count):
+        moved = spread = np.zeros(paths), np.zeros(paths)
         for _ in range(pieces):
             s = np.minimum((rng.random(paths)[:, None] > move[s]).sum(axis=1), len(move) - 1)
-            regime = steps.phi[0, s] * regime + steps.c[0, s] + np.sqrt(steps.v[0, s]) * rng.standard_normal(paths)
-            level = steps.rho[0] * level + np.sqrt(steps.w[0]) * rng.standard_normal(paths)
+            phi, v = steps.phi[0, s], steps.v[0, s]
+            pushed = np.sqrt(v) * rng.standard_normal(paths), np.sqrt(steps.w[0]) * rng.standard_normal(paths)
+            regime = phi * regime + steps.c[0, s] + pushed[0]
+            level = steps.rho[0] * level + pushed[1]
+            moved = phi * moved[0] + pushed[0], steps.rho[0] * moved[1] + pushed[1]
+            spread = phi**2 * spread[0] + v, steps.rho[0] ** 2 * spread[1] + steps.w[0]
         basis[:, i + 1], visited[:, i] = regime + level, s
+        shock[:, i] = (moved[0] + moved[1]) / np.sqrt(np.maximum(spread[0] + spread[1], 1e-300))
         paid = due.at(basis, i) if due is not None and (slope or push) else None
         if paid is not None:
             jump[:, i] = slope * paid + push
             regime += jump[:, i]
-    return Walks(basis, visited, jump)
+    return Walks(basis, visited, jump, shock)
 
 
 def funding_paid(basis: Array, due: Payments) -> Array:
@@ -154,33 +160,3 @@ def _seen(fit: Fit, rule: Rule, now: pd.Timestamp) -> Array:
     since = begun[-1] if len(begun) else now
     rows = np.asarray(fit.data.time > since) & fit.problem.seen
     return np.asarray(fit.data.basis[rows], dtype=float)
-
-
-def spot_moves(fit: Fit, regime: Regimes, spacing: float, rng: np.random.Generator) -> Array:
-    """Log returns of the reference in bps by step, (m, h): blocks of a day of past rows, each begun and
-    continued only where the smoothed regime of the past row is the simulated one (Kuensch 1989).
-
-    Errors: DataError where the series has no reference price.
-    """
-    price = fit.data.covariates.get("reference")
-    if price is None:
-        raise DataError("margin needs the reference price", remedy="BasisSeries.from_prices(spot, perp)")
-    moves = 1e4 * np.diff(np.log(price.to_numpy(dtype=float)[fit.problem.first :]))
-    label = fit.smoothed.p[fit.problem.place][1:].argmax(axis=1)
-    label = np.where(np.isfinite(moves), label, -1)
-    pools = [np.flatnonzero(label == k) for k in range(regime.max() + 1)]
-    pools = [pool if len(pool) else np.flatnonzero(label >= 0) for pool in pools]
-    out, at = np.empty(regime.shape), np.full(len(regime), -1)
-    for i in range(regime.shape[1]):
-        s = regime[:, i]
-        ahead = np.minimum(at + 1, len(label) - 1)
-        fresh = (at < 0) | (at + 1 >= len(label)) | (label[ahead] != s) | (rng.random(len(s)) < spacing / _BLOCK)
-        pick = np.array([len(pools[k]) for k in range(len(pools))])[s]
-        drawn = (rng.random(len(s)) * pick).astype(np.int64)
-        new = np.empty(len(s), dtype=np.int64)
-        for k, pool in enumerate(pools):
-            own = s == k
-            new[own] = pool[drawn[own]]
-        at = np.where(fresh, new, ahead)
-        out[:, i] = moves[at]
-    return out
