@@ -196,6 +196,9 @@ def test_no_regime_is_held_for_longer_than_in_the_fit():
 def test_a_horizon_out_of_all_reach_is_refused(fit, call):
     with pytest.raises(bm.ModelError, match="1,000,000,000 steps"):
         call(fit, 1e9)
+    for far in (1e-12, 1e308):
+        with pytest.raises(bm.ModelError, match=r"10,000\. Remedy: horizon=1 to 10000"):
+            call(fit, far)
 
 
 def test_a_payment_is_set_by_the_rows_of_its_interval(fit):

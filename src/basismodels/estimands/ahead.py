@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -25,13 +23,13 @@ _MOST_STEPS = 10_000
 def count_ahead(horizon: object, spacing: float) -> int:
     """How many steps of `spacing` hours reach a horizon in hours; ModelError where it is none, or out of all reach."""
     hours = real(horizon, "horizon", above=0.0, remedy="horizon=24, in hours")
-    count = math.ceil(hours / spacing - 1e-9)
+    count = float(np.ceil(np.float64(hours) / spacing - 1e-9))
     if not 1 <= count <= _MOST_STEPS:
         raise ModelError(
-            f"a horizon of {hours:g} h is {count:,} steps of {spacing:g} h, not 1 to {_MOST_STEPS:,}",
-            remedy=f"horizon={_MOST_STEPS * spacing:g} at most",
+            f"a horizon of {hours:g} h is {count:,.15g} steps of {spacing:g} h, not 1 to {_MOST_STEPS:,}",
+            remedy=f"horizon={spacing:g} to {_MOST_STEPS * spacing:g}",
         )
-    return count
+    return int(count)
 
 
 def layout_ahead(problem: Problem, hours: float) -> Layout:
