@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -81,6 +83,33 @@ class TestBinance:
         assert rule("binance", "XRPUSDT").start == "2026-01-02T12:00:00Z"
         assert [era.cap for era in bm.funding.eras("binance", "XRPUSDT")[:3]] == [0.005025, 0.004875, 0.00375]
 
+    def test_sol_settled_at_two_percent_and_that_its_cap_is_not_dated_is_said(self) -> None:
+        old, new = (rule("binance", "SOLUSDT", at=at) for at in ("2022-11-10", "2024-06-01"))
+        assert (old.cap, new.cap) == (0.02, 0.00375)
+        assert old.rate(flat(-0.05)) == -0.02
+        assert (old.confidence, new.confidence) == ("unsure", "secondary")
+        assert all(any("exactly -2%" in text for text in found.unsure) for found in (old, new))
+
+    @pytest.mark.parametrize("symbol", ["BTC", "BTCUSDC", "NOTACOIN"])
+    def test_that_a_cap_is_not_tabled_is_said(self, symbol: str) -> None:
+        found = rule("binance", symbol, at="2024-06-01")
+        assert sum("not tabled" in text for text in found.unsure) == 1
+        assert found.confidence == "secondary"
+        data = bm.BasisSeries.from_basis(pd.date_range("2024-06-01", periods=48, freq="h", tz="UTC"), np.arange(48.0))
+        assert sum("not tabled" in text for text in bm.funding.attach(data, found).warnings) == 1
+
+    @pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "BNBUSDT", "DOGEUSDT"])
+    def test_tabled_symbols_hear_nothing_of_it(self, symbol: str) -> None:
+        assert not any("not tabled" in text for era in bm.funding.eras("binance", symbol) for text in era.unsure)
+
+    @pytest.mark.parametrize(
+        ("symbol", "at", "confidence"),
+        [("BTCUSDT", "2024-01-01", "primary"), ("BTCUSDT", "2022-01-01", "secondary"),
+         ("XRPUSDT", "2022-01-01", "unsure"), ("AAVEUSDT", "2022-01-01", "unsure"), ("BNBUSDT", None, "unsure")],
+    )  # fmt: skip
+    def test_what_is_inferred_is_not_primary(self, symbol: str, at: str | None, confidence: str) -> None:
+        assert rule("binance", symbol, at=at).confidence == confidence
+
     def test_weights_rise_to_the_end(self) -> None:
         path = np.array([0.001, 0.002, 0.006])
         assert self.btc.premium_mean(path) == pytest.approx((1 * 0.001 + 2 * 0.002 + 3 * 0.006) / 6)
@@ -109,7 +138,8 @@ class TestOthers:
         [("bitmex", 3), ("deribit", 3), ("dydx", 3), ("hyperliquid", 3), ("kraken", 3), ("ftx", 1)],
     )
     def test_premium_paid_a_day(self, venue: str, per_day: float) -> None:
-        assert 24 * rule(venue, "BTC", at="2022-01-01").gain == pytest.approx(per_day)
+        at = "2022-01-01" if venue == "ftx" else "2024-01-01"
+        assert 24 * rule(venue, "BTC", at=at).gain == pytest.approx(per_day)
 
     def test_bitmex_settles_at_4_12_and_20_and_fixes_the_rate_eight_hours_before(self) -> None:
         found = rule("bitmex", "XBTUSD")
@@ -125,6 +155,14 @@ class TestOthers:
             soft = max(0.00025, premium) + min(-0.00025, premium)
             assert found.rate(flat(premium)) == pytest.approx(soft)
         assert found.timing == "continuous"
+
+    def test_deribit_settles_once_a_day_at_eight_a_rate_for_eight_hours(self) -> None:
+        found = rule("deribit", "BTC-PERPETUAL")
+        stamps = found.settlements("2024-01-01", "2024-01-03 23:00")
+        assert [str(t)[:16] for t in stamps] == [f"2024-01-0{day} 08:00" for day in (1, 2, 3)]
+        assert (found.interval_hours, found.settled_every, found.scale) == (8, 24, 1)
+        assert [t.hour for t in found.interval_ends("2024-01-01 01:00", "2024-01-02")] == [8, 16, 0]
+        assert "settled every 24 h" in str(found)
 
     def test_hyperliquid_pays_an_eighth_of_the_eight_hour_rate_each_hour(self) -> None:
         found = rule("hyperliquid", "BTC")
@@ -154,6 +192,44 @@ class TestOthers:
         assert between.confidence == "unsure"
         assert rule("okx", "BTC-USDT-SWAP", at="2025-04-24 00:01").deadband == new.deadband
         assert rule("okx", "USDC-USDT-SWAP", at="2025-05-01").interest_8h == 0.0
+
+    @pytest.mark.parametrize(
+        ("before", "after", "timing"),
+        [
+            ("2019-07-17 23:59", "2019-07-18 00:00", ("current", "next")),
+            ("2024-03-05 07:59", "2024-03-05 08:00", ("next", "next")),
+            ("2025-04-10 00:00", "2025-04-10 00:01", ("next", "next")),
+            ("2025-04-17 00:00", "2025-04-17 00:01", ("next", "next")),
+            ("2025-04-24 00:00", "2025-04-24 00:01", ("next", "current")),
+        ],
+    )
+    def test_eras_of_okx_at_the_minute(self, before: str, after: str, timing: tuple[str, str]) -> None:
+        one, two = (rule("okx", "BTC-USDT-SWAP", at=at) for at in (before, after))
+        assert pd.Timestamp(one.end) == pd.Timestamp(two.start) == pd.Timestamp(after, tz="UTC")
+        assert (one.timing, two.timing) == timing
+        assert one.unsure != two.unsure
+
+    def test_doubts_of_okx_rise_with_the_batches_and_fall_with_the_last(self) -> None:
+        days = ("2025-04-10 00:00", "2025-04-10 00:01", "2025-04-17 00:01", "2025-04-24 00:01")
+        assert [rule("okx", "X", at=day).confidence for day in days] == ["secondary", "unsure", "unsure", "secondary"]
+
+    def test_eras_of_bybit_at_the_minute(self) -> None:
+        old, new = (rule("bybit", "PEPEUSDT", at=at) for at in ("2022-12-31 23:59", "2023-01-01 00:00"))
+        assert (old.confidence, new.confidence) == ("unsure", "primary")
+        assert any("before 2023" in text for text in old.unsure)
+        still, moving = (rule("bybit", "PEPEUSDT", at=f"2025-10-30 {at}", cap=0.01) for at in ("07:59", "08:00"))
+        assert (still.interval_after([0.01]), moving.interval_after([0.01])) == (8, 1)
+
+    def test_dydx_has_no_rule_before_its_chain_and_says_whence_the_day(self) -> None:
+        with pytest.raises(bm.ModelError, match="no funding rule of dydx at 2019-01-01"):
+            rule("dydx", "BTC-USD", at="2019-01-01")
+        assert any("26 October 2023" in text for text in rule("dydx", "BTC-USD").unsure)
+        assert [found.start for found in bm.funding.eras("dydx")] == ["2023-10-26T00:00:00Z"]
+
+    def test_the_cap_of_ftx_is_not_known(self) -> None:
+        found = rule("ftx", "BTC-PERP", at="2022-06-01")
+        assert math.isnan(found.cap)
+        assert any("cap" in text for text in found.unsure)
 
     def test_bybit_leaves_the_large_contracts_out_of_its_dynamic_interval(self) -> None:
         assert rule("bybit", "BTCUSDT", at="2025-11-01").dynamic is None
@@ -224,6 +300,38 @@ class TestRule:
     def test_terms_that_make_no_sense_are_refused(self, terms: dict[str, object]) -> None:
         with pytest.raises(bm.ModelError, match=next(iter(terms))):
             bm.funding.custom(**terms)
+
+    @pytest.mark.parametrize(
+        ("call", "said"),
+        [
+            (lambda: rule("binance", "BTCUSDT", at="never"), "at='never' is not a time"),
+            (lambda: rule("binance", "BTCUSDT", at=12.5), "at=12.5 is not a time"),
+            (lambda: rule("binance", "BTCUSDT", at=2024), "at=2024 is not a time"),
+            (lambda: rule(None), "venue must be text"),
+            (lambda: rule("binance", None), "symbol must be text"),
+            (lambda: rule("binance", "BTCUSDT", cap="0.01"), "cap='0.01'"),
+            (lambda: rule("binance", "BTCUSDT", interval_hours=math.inf), "interval_hours=inf"),
+            (lambda: rule("binance", "BTCUSDT", interest_8h=math.nan), "interest_8h=nan"),
+            (lambda: bm.funding.eras("custom"), "has no eras"),
+            (lambda: bm.funding.eras(None), "venue must be text"),
+            (lambda: rule("binance").settlements("never", "2024-01-02"), "start='never' is not a time"),
+            (lambda: rule("binance").settlements("2024-01-01", 5), "end=5 is not a time"),
+        ],
+    )
+    def test_arguments_that_make_no_sense_are_named(self, call: Callable[[], object], said: str) -> None:
+        with pytest.raises(bm.ModelError, match=re.escape(said)):
+            call()
+
+    def test_words_in_a_path_are_refused(self) -> None:
+        with pytest.raises(bm.DataError, match="must be numbers"):
+            rule("binance").rate(["a"])
+        with pytest.raises(bm.DataError, match="must be numbers"):
+            rule("binance").rate_of_mean("much")
+
+    def test_times_without_a_zone_are_read_in_utc(self) -> None:
+        found = rule("binance", "BTCUSDT")
+        zoned = found.settlements(pd.Timestamp("2024-01-01", tz="UTC"), pd.Timestamp("2024-01-02", tz="UTC"))
+        assert found.settlements("2024-01-01", "2024-01-02").equals(zoned)
 
     def test_an_unknown_venue_or_term_is_refused_with_what_there_is(self) -> None:
         with pytest.raises(bm.ModelError, match="binance, bybit, okx"):

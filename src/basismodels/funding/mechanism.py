@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import numbers
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -18,12 +19,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from basismodels.errors import ModelError
+from basismodels.errors import DataError, ModelError
 
 Array = NDArray[np.float64]
 Weights = Literal["linear", "equal", "last"]
 Timing = Literal["current", "next", "continuous"]
 _WEIGHTS = ("linear", "equal", "last")
+_TIMINGS = ("current", "next", "continuous")
 _AT_CAP = 1e-9
 _AT_INTEREST = 6e-9
 
@@ -32,6 +34,37 @@ WHEN = {
     "next": "the rate paid at a stamp was fixed one interval before, so the next payment is known in advance",
     "continuous": "funding accrues all the time and follows the premium of the moment",
 }
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _finite(value: Any) -> bool:
+    return _number(value) and math.isfinite(value)
+
+
+def _none_or_hours(value: Any) -> bool:
+    return value is None or (_finite(value) and value > 0)
+
+
+def _floats(values: ArrayLike, name: str) -> Array:
+    """Numbers as an array; DataError for what is none."""
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise DataError(f"{name} must be numbers, got {values!r:.60}") from None
+
+
+def stamp_of(value: Any, name: str) -> pd.Timestamp:
+    """A time in UTC, in which one without a zone is read; ModelError for numbers and for what is no time."""
+    try:
+        stamp = None if isinstance(value, numbers.Number) else pd.Timestamp(value)
+    except (TypeError, ValueError):
+        stamp = None
+    if stamp is None or pd.isna(stamp):
+        raise ModelError(f"{name}={value!r} is not a time", remedy=f'{name}="2024-01-01"')
+    return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
 
 
 @dataclass(frozen=True)
@@ -52,7 +85,8 @@ class Dynamic:
 class Rule:
     """The funding rule of one instrument in one era.
 
-    interval_hours between settlements, counted from first_hour UTC; interest_8h: decimal per 8 h;
+    interval_hours: those a rate is for, and between settlements unless settled_hours says otherwise, counted from
+    first_hour UTC; interest_8h: decimal per 8 h;
     damper, cap: decimals, the cap per interval, infinite where there is none, NaN where the venue
     sets it at will; premium_hours: hours over which one premium is paid, None for one interval;
     weights of the premium's samples, taken every sample_seconds, and those of an interval of one hour where they are
@@ -73,6 +107,7 @@ class Rule:
     sample_seconds: float = 60.0
     timing: Timing = "current"
     first_hour: float = 0.0
+    settled_hours: float | None = None
     premium: str = "impact"
     start: str = ""
     end: str = ""
@@ -84,20 +119,25 @@ class Rule:
     def __post_init__(self) -> None:
         wrong = [
             name
-            for name, bad in (
-                ("interval_hours", not self.interval_hours > 0),
-                ("damper", not self.damper >= 0),
-                ("cap", self.cap <= 0),
-                ("premium_hours", self.premium_hours is not None and not self.premium_hours > 0),
-                ("sample_seconds", not self.sample_seconds > 0),
-                ("weights", self.weights not in _WEIGHTS),
-                ("hourly_weights", self.hourly_weights is not None and self.hourly_weights not in _WEIGHTS),
-                ("timing", self.timing not in WHEN),
+            for name, good in (
+                ("interval_hours", _finite(self.interval_hours) and self.interval_hours > 0),
+                ("interest_8h", _finite(self.interest_8h)),
+                ("damper", _finite(self.damper) and self.damper >= 0),
+                ("cap", _number(self.cap) and not self.cap <= 0),
+                ("premium_hours", _none_or_hours(self.premium_hours)),
+                ("settled_hours", _none_or_hours(self.settled_hours)),
+                ("sample_seconds", _finite(self.sample_seconds) and self.sample_seconds > 0),
+                ("first_hour", _finite(self.first_hour)),
+                ("weights", self.weights in _WEIGHTS),
+                ("hourly_weights", self.hourly_weights is None or self.hourly_weights in _WEIGHTS),
+                ("timing", self.timing in _TIMINGS),
+                ("dynamic", self.dynamic is None or isinstance(self.dynamic, Dynamic)),
             )
-            if bad
+            if not good
         ]
         if wrong:
-            raise ModelError("a funding rule has values that make no sense", rows=wrong)
+            got = ", ".join(f"{name}={getattr(self, name)!r}" for name in wrong)
+            raise ModelError(f"a funding rule has values that make no sense: {got}", rows=wrong)
 
     @property
     def hours_paid(self) -> float:
@@ -140,6 +180,11 @@ class Rule:
         return self.cap / self.scale + self.damper
 
     @property
+    def settled_every(self) -> float:
+        """Hours between settlements."""
+        return self.settled_hours or self.interval_hours
+
+    @property
     def known_hours_ahead(self) -> float:
         """Hours before its stamp at which a payment is fixed."""
         return self.interval_hours if self.timing == "next" else 0.0
@@ -151,7 +196,7 @@ class Rule:
 
     def premium_mean(self, premium_path: ArrayLike) -> Array:
         """Weighted mean of samples of one interval, oldest first along the last axis; NaN samples carry no weight."""
-        path = np.asarray(premium_path, dtype=float)
+        path = _floats(premium_path, "a premium path")
         if not path.ndim or not path.shape[-1]:
             raise ModelError("a premium path needs at least one sample")
         if self.weighting == "last":
@@ -163,7 +208,7 @@ class Rule:
 
     def rate_of_mean(self, premium_mean: ArrayLike) -> Array:
         """Rate, decimal per interval, at a weighted mean of the premium."""
-        mean = np.asarray(premium_mean, dtype=float)
+        mean = _floats(premium_mean, "a mean premium")
         free = self.scale * (mean + np.clip(self.interest - mean, -self.damper, self.damper))
         return np.asarray(free if math.isnan(self.cap) else np.clip(free, -self.cap, self.cap))
 
@@ -194,10 +239,17 @@ class Rule:
         return self if hours == self.interval_hours else replace(self, interval_hours=float(hours))
 
     def settlements(self, start: Any, end: Any) -> pd.DatetimeIndex:
-        """Settlement stamps from start to end, both included, UTC."""
-        first, last = pd.Timestamp(start).tz_convert("UTC"), pd.Timestamp(end).tz_convert("UTC")
+        """Settlement stamps from start to end, both included, UTC, in which times without a zone are read."""
+        return self._stamps(start, end, self.settled_every)
+
+    def interval_ends(self, start: Any, end: Any) -> pd.DatetimeIndex:
+        """Stamps at which an interval ends: the settlements, but where what accrues is settled less often."""
+        return self._stamps(start, end, self.interval_hours)
+
+    def _stamps(self, start: Any, end: Any, every: float) -> pd.DatetimeIndex:
+        first, last = stamp_of(start, "start"), stamp_of(end, "end")
         origin = first.normalize() - pd.Timedelta(days=1) + pd.Timedelta(hours=self.first_hour)
-        stamps = pd.date_range(origin, last, freq=pd.Timedelta(hours=self.interval_hours))
+        stamps = pd.date_range(origin, last, freq=pd.Timedelta(hours=every))
         return stamps[stamps >= first]
 
     def interval_after(self, rates: ArrayLike) -> float:
@@ -229,11 +281,20 @@ class Rule:
         low, high = self.deadband
         era = f", from {self.start}" * bool(self.start) + f", to {self.end}" * bool(self.end)
         cap = "unknown" if math.isnan(self.cap) else "none" if math.isinf(self.cap) else f"{self.cap:.4%}"
+        daily = f", settled every {self.settled_hours:g} h" if self.settled_hours else ""
         lines = [
             f"{self.venue} {self.symbol}{era} ({self.confidence})",
-            f"every {self.interval_hours:g} h, interest {self.rate_at_interest:.4%}, "
+            f"every {self.interval_hours:g} h{daily}, interest {self.rate_at_interest:.4%}, "
             f"deadband {low:+.4%} to {high:+.4%}, cap {cap}, gain {self.gain:.4g}/h",
             self.known,
             *(f"unsure: {text}" for text in self.unsure),
         ]
         return "\n".join(lines)
+
+
+def checked_rule(value: object, name: str = "rule") -> Rule:
+    """The rule itself; ModelError for anything else."""
+    if isinstance(value, Rule):
+        return value
+    remedy = 'bm.funding.rule("binance", "BTCUSDT", at="2024-01-01")'
+    raise ModelError(f"{name} must be a funding rule, got {value!r:.60}", remedy=remedy)

@@ -16,15 +16,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
-from basismodels.funding.mechanism import Dynamic, Rule
+from basismodels.funding.mechanism import Dynamic, Rule, stamp_of
 
 ALIASES = {
     "binanceusdm": "binance", "okex": "okx", "krakenfutures": "kraken", "cryptofacilities": "kraken",
     "dydxv4": "dydx",
 }  # fmt: skip
 _FIRST, _LAST = pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
-_NOT_TERMS = ("eras", "symbols", "names", "unsure", "start", "end")
-_FLOATS = ("interval_hours", "interest_8h", "damper", "premium_hours", "sample_seconds", "first_hour")
+_NOT_TERMS = ("eras", "symbols", "untabled", "names", "unsure", "start", "end")
+_FLOATS = ("interval_hours", "settled_hours", "interest_8h", "damper", "premium_hours", "sample_seconds", "first_hour")
 _TERMS = tuple(f.name for f in fields(Rule))
 
 
@@ -40,14 +40,15 @@ def venues() -> tuple[str, ...]:
 
 
 def rule(venue: str, symbol: str = "BTCUSDT", at: Any = None, **terms: Any) -> Rule:
-    """The funding rule of a venue for a symbol at a time (default: the newest).
+    """The funding rule of a venue for a symbol at a time (UTC where it has no zone; default: the newest).
 
     `terms` change it where you know better, e.g. interval_hours=4 or cap=0.02; `rule("custom", "X", ...)`
     is all terms. `Rule.unsure` says what is not certain. Errors: ModelError for a venue that is not
-    in the table, a time at which it had no rule, or an unknown term.
+    in the table, a symbol that is no text, a time at which it had no rule, or an unknown term.
     """
-    name = _plain(venue).lower()
-    name = ALIASES.get(name, name)
+    name = _venue(venue)
+    if not isinstance(symbol, str):
+        raise ModelError(f"symbol must be text, got {symbol!r}", remedy='bm.funding.rule("binance", "BTCUSDT")')
     if name == "custom":
         return custom(symbol, **terms)
     if name not in _table():
@@ -55,7 +56,7 @@ def rule(venue: str, symbol: str = "BTCUSDT", at: Any = None, **terms: Any) -> R
             f"no funding rule for {venue!r}; there are {', '.join(venues())}",
             remedy="bm.funding.custom(interval_hours=8, interest_8h=1e-4, damper=5e-4, cap=0.003)",
         )
-    found = _assembled(_table()[name], name, symbol, _stamp(at))
+    found = _assembled(_table()[name], name, symbol, None if at is None else stamp_of(at, "at"))
     return _changed(found, terms)
 
 
@@ -65,10 +66,12 @@ def custom(symbol: str = "", **terms: Any) -> Rule:
 
 
 def eras(venue: str, symbol: str = "BTCUSDT") -> tuple[Rule, ...]:
-    """All rules a venue has had for a symbol, oldest first."""
+    """All rules a venue has had for a symbol, oldest first; one of your own has none."""
+    if _venue(venue) == "custom":
+        raise ModelError("a rule of your own has no eras", remedy=f"bm.funding.eras({venues()[0]!r}, symbol)")
     entry = _table()[rule(venue, symbol).venue]
     parts = [*entry.get("eras", [{}]), *(s for s in entry.get("symbols", []) if _fits(s, symbol))]
-    starts = sorted({_span(part)[0] for part in (entry, *parts)})
+    starts = sorted({max(_span(entry)[0], _span(part)[0]) for part in parts})
     return tuple(rule(venue, symbol, at=start) for start in starts)
 
 
@@ -114,13 +117,12 @@ def _plain(text: str) -> str:
     return re.sub(r"[^0-9A-Za-z]", "", text).upper()
 
 
-def _stamp(at: Any) -> pd.Timestamp | None:
-    if at is None:
-        return None
-    stamp = pd.Timestamp(at)
-    if pd.isna(stamp):
-        raise ModelError(f"at={at!r} is not a time")
-    return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
+def _venue(venue: str) -> str:
+    """A venue by the name it has in the table."""
+    if not isinstance(venue, str):
+        raise ModelError(f"venue must be text, got {venue!r}", remedy=f"one of {', '.join(venues())}")
+    name = _plain(venue).lower()
+    return ALIASES.get(name, name)
 
 
 def _fits(entry: dict[str, Any], symbol: str) -> bool:
@@ -143,8 +145,10 @@ def _assembled(entry: dict[str, Any], name: str, symbol: str, at: pd.Timestamp |
     era = next((era for era in entry.get("eras", [{}]) if _within(era, now)), None)
     if era is None or not _within(entry, now):
         raise ModelError(f"no funding rule of {name} at {now}", rows=[symbol])
-    own = [s for s in entry.get("symbols", []) if _within(s, now) and _fits(s, symbol)]
-    parts = (entry, era, *own[:1])
+    fitting = [s for s in entry.get("symbols", []) if _fits(s, symbol)]
+    own = [s for s in fitting if _within(s, now)]
+    untabled = [] if any("cap" in s for s in fitting) else [entry.get("untabled", {})]
+    parts = (entry, *untabled, era, *own[:1])
     terms: dict[str, Any] = {}
     for part in parts:
         terms |= {key: value for key, value in part.items() if key not in _NOT_TERMS}
