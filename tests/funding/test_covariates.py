@@ -275,3 +275,64 @@ def test_a_new_formula_changes_the_weights_within_the_data() -> None:
     stamp = pd.Timestamp("2025-03-28 08:00", tz="UTC")
     own = premium[(premium.index > stamp - pd.Timedelta(hours=16)) & (premium.index <= stamp - pd.Timedelta(hours=8))]
     assert frame.loc[stamp, "funding_last"] == pytest.approx(float(old.rate_of_mean(old.premium_mean(own) / 1e4)) * 1e4)
+
+
+def test_deribit_is_settled_at_eight_in_the_morning_whatever_the_spacing_of_its_rates() -> None:
+    rule = bm.funding.rule("deribit", "BTC-PERPETUAL")
+    basis = 10.0 + np.arange(72.0)
+    none, given = (bm.funding.attach(series(basis, rates), rule).frame() for rates in (None, [1e-4] * 9))
+    for frame in (none, given):
+        assert [at(frame, h, "hours_to_settlement") for h in ("01:00", "07:00", "08:00", "16:00")] == [7, 1, 24, 16]
+        assert list(frame.index[frame["settled_just_now"] == 1.0].hour) == [8, 8, 8]
+    soft = 1e4 * np.expm1(basis / 1e4) - 2.5
+    assert none["funding"].to_numpy() == pytest.approx(soft), "the rate stays one for eight hours"
+
+
+@pytest.mark.parametrize("rule", [None, "binance", {"cap": 0.01}])
+def test_what_is_no_rule_is_refused(rule: object) -> None:
+    with pytest.raises(bm.ModelError, match="rule must be a funding rule"):
+        bm.funding.attach(series(np.arange(24.0), None), rule)  # type: ignore[arg-type]
+
+
+def test_what_is_no_series_is_refused() -> None:
+    data = series(np.arange(24.0), None)
+    for other in (data.frame(), None, data.basis):
+        with pytest.raises(bm.ModelError, match="data must be a BasisSeries"):
+            bm.funding.attach(other, BINANCE)  # type: ignore[arg-type]
+        with pytest.raises(bm.ModelError, match="data must be a BasisSeries"):
+            bm.funding_diagnostic(other)  # type: ignore[arg-type]
+    with pytest.raises(bm.ModelError, match="rule must be a funding rule"):
+        bm.funding_diagnostic(data, "binance")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("band", [np.nan, -1.0, np.inf, "10", None])
+def test_a_band_that_is_no_width_is_refused(band: object) -> None:
+    with pytest.raises(bm.ModelError, match="band must be"):
+        bm.funding.attach(series(np.arange(24.0), None), BINANCE, band=band)  # type: ignore[arg-type]
+
+
+class TestOldRates:
+    time = pd.date_range("2024-01-01 01:00", periods=480, freq="h", tz="UTC")
+    stamps = time[7::8]
+
+    def made(self, keep: np.ndarray | slice, rows: slice = slice(None)) -> BasisSeries:
+        stamps = self.stamps[keep]
+        rates = pd.DataFrame({"rate": np.linspace(1e-4, 9e-4, len(stamps)), "interval_hours": 8.0}, index=stamps)
+        time = self.time[rows]
+        return BasisSeries.from_basis(time, np.arange(len(time)) % 7.0, funding=rates)
+
+    def test_a_lost_settlement_is_no_matter(self) -> None:
+        data = self.made(np.delete(np.arange(60), [20, 40, 41, 42]))
+        assert not any("older than ten" in text for text in bm.funding.attach(data, BINANCE).warnings)
+
+    def test_rates_carried_over_more_than_ten_intervals_are_said(self) -> None:
+        data = self.made(slice(0, 40))
+        made = bm.funding.attach(data, BINANCE)
+        late = self.time > self.stamps[39] + pd.Timedelta(hours=80)
+        said = next(text for text in made.warnings if "older than ten" in text)
+        assert f"at {late.sum()} closes, the first of them {self.time[late][0]:%Y-%m-%d %H:%M}" in said
+        assert made.frame()["funding"].notna().sum() == 473
+
+    def test_funding_that_ends_before_the_prices_begin_is_refused(self) -> None:
+        with pytest.raises(bm.DataError, match="settlements end on 2024-01-04, more than ten intervals before"):
+            bm.funding.attach(self.made(slice(0, 10), slice(200, 480)), BINANCE)

@@ -70,7 +70,7 @@ def payments(fit: Fit, rule: Rule, count: int) -> Payments:
     before = _seen(fit, rule, now)
     steps: list[int] = []
     rows: list[slice] = []
-    stamps = rule.settlements(now, ends[-1])
+    stamps = rule.interval_ends(now, ends[-1])
     for stamp in stamps[stamps > now]:
         step = int(ends.searchsorted(stamp))
         first = int(ends.searchsorted(stamp - pd.Timedelta(hours=rule.interval_hours), side="right"))
@@ -82,7 +82,7 @@ def payments(fit: Fit, rule: Rule, count: int) -> Payments:
 
 def _fixed(fit: Fit, rule: Rule, now: pd.Timestamp) -> float:
     """The next payment in bps, set by the premium of the interval that has ended; without rows of it, the last rate."""
-    past = rule.settlements(now - pd.Timedelta(hours=2.0 * rule.interval_hours), now)
+    past = rule.interval_ends(now - pd.Timedelta(hours=2.0 * rule.interval_hours), now)
     rows = fit.problem.seen & np.asarray(
         (fit.data.time > past[-1] - pd.Timedelta(hours=rule.interval_hours)) & (fit.data.time <= past[-1])
     )
@@ -156,7 +156,7 @@ def funding_paid(basis: Array, due: Payments) -> Array:
 
 def _seen(fit: Fit, rule: Rule, now: pd.Timestamp) -> Array:
     """Basis of the rows of the running interval, oldest first."""
-    begun = rule.settlements(now - pd.Timedelta(hours=rule.interval_hours), now)
+    begun = rule.interval_ends(now - pd.Timedelta(hours=rule.interval_hours), now)
     since = begun[-1] if len(begun) else now
     rows = np.asarray(fit.data.time > since) & fit.problem.seen
     return np.asarray(fit.data.basis[rows], dtype=float)

@@ -95,7 +95,7 @@ class Running:
 def running(fit: Fit, rule: Rule, paths: int) -> Running:
     """Funding at the last row of a fit, the same on every path; the rule is the one that made its columns."""
     data, now, same = fit.data, fit.data.time[-1], np.ones(paths)
-    stamps = rule.settlements(now - pd.Timedelta(hours=rule.interval_hours), now)
+    stamps = rule.settlements(now - pd.Timedelta(hours=rule.settled_every), now)
     stamp = stamps[-1] if len(stamps) else now
     known = data.frame().iloc[-1]
     premium = np.where(data.observed, 1e4 * np.expm1(np.asarray(data.basis, dtype=float) / 1e4), np.nan)

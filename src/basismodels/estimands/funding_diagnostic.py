@@ -15,9 +15,10 @@ from basismodels.estimands.funding_power import PULL, Behaviour, behaviour, powe
 from basismodels.estimands.funding_regressions import EFFECTS, Estimated, estimate, placebos, sample_of
 from basismodels.estimands.funding_states import COLUMNS, OTHER, Tested, ratio_test, start_of, with_false_clock
 from basismodels.estimands.funding_verdict import STATES, Evidence, paragraph
+from basismodels.funding.checks import checked_data
 from basismodels.funding.covariates import attach, rule_of
 from basismodels.funding.guess import guessed
-from basismodels.funding.mechanism import Rule
+from basismodels.funding.mechanism import Rule, checked_rule
 from basismodels.series import BasisSeries
 
 ALL = ("level", "speed", "transitions")
@@ -109,7 +110,8 @@ def funding_diagnostic(
 
 def prepared(data: BasisSeries, rule: Rule | None) -> tuple[BasisSeries, Rule, list[str]]:
     """The series with covariates, from the first row at which they are known; its rule; what to say of it."""
-    own, said = rule or rule_of(data), []
+    checked_data(data)
+    own, said = rule_of(data) if rule is None else checked_rule(rule), []
     if own is None:
         own, words = guessed(data)
         said.append(words)

@@ -16,7 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import DataError
-from basismodels.funding.mechanism import Rule
+from basismodels.funding.checks import checked_band, checked_data, stale
+from basismodels.funding.clock import clock, clock_of
+from basismodels.funding.mechanism import Rule, checked_rule
 from basismodels.funding.registry import over
 
 if TYPE_CHECKING:
@@ -80,16 +82,22 @@ def attach(data: BasisSeries, rule: Rule, *, band: float = BAND) -> BasisSeries:
     The interval is that of each settlement, else the rule's. Where the data cross eras of the rule, each settlement and
     each row is judged by the one in force, and the warnings say so; what simulates the basis keeps to the attached
     one. `band`: half-width in bps, to which the
-    damper is added, of `outside_band`. Columns that the rule cannot give (funding_due where nothing is
+    damper is added, of `outside_band`. Where the last settlement is older than ten of its intervals, its rate stays in
+    force and the warnings say so. Columns that the rule cannot give (funding_due where nothing is
     fixed in advance, utilisation where the cap is not known) are left out. The rule goes into the
-    provenance; what is not certain of it goes into the warnings.
+    provenance; what is not certain of it goes into the warnings. Errors: ModelError for what is no series, rule or
+    band; DataError where all settlements are that old.
     """
+    checked_data(data)
+    checked_rule(rule)
+    band = checked_band(band)
+    old = stale(data)
     premium = _premium(data)
     settled = settled_of(data, rule)
     frame = _columns(data, rule, settled, premium, band)
     kept = data.covariates.drop(columns=[c for c in COVARIATES if c in data.covariates])
     made = replace(data, covariates=kept.join(frame)).with_provenance(**{FACT: rule.to_json()})
-    said = [f"funding rule of {rule.venue} {rule.symbol}: {text}" for text in rule.unsure]
+    said = [*(f"funding rule of {rule.venue} {rule.symbol}: {text}" for text in rule.unsure), *old]
     if data.settlements is None:
         said.append(f"no settled rates: funding was computed from the basis by the rule of {rule.venue} {rule.symbol}")
     if len(settled.rules) > 1:
@@ -124,7 +132,7 @@ def settled_of(data: BasisSeries, rule: Rule) -> Settled:
         rules, era = over(rule, stamp)
         return Settled(stamp, rate, hours, _means(data, rules, era, premium, stamp, hours), rules, era)
     ahead = pd.Timedelta(hours=rule.known_hours_ahead)  # what is fixed in advance is known before it is paid
-    stamp = rule.settlements(data.time[0], data.time[-1] + ahead)
+    stamp = rule.interval_ends(data.time[0], data.time[-1] + ahead)
     hours = np.full(len(stamp), rule.interval_hours)
     rules, era = over(rule, stamp)
     mean = _means(data, rules, era, premium, stamp, hours)
@@ -187,7 +195,7 @@ def _columns(data: BasisSeries, rule: Rule, settled: Settled, premium: Array, ba
     rates, hours = _at(settled.rate, chosen, known), _at(settled.hours, chosen, known)
     mean = _filled(_at(settled.premium, chosen, known))
     columns |= _chosen([_rates(r, rates, hours) | _controls(r, mean, hours) for r in settled.rules], settled.era[at])
-    columns |= _clock(time, settled, last)
+    columns |= clock(time, settled.stamp, settled.hours)
     rules, era = over(rule, time)
     columns |= _chosen([{"outside_band": _outside(r, premium, band)} for r in rules], era)
     columns["funding_paid"] = _paid(settled, last, columns["settled_just_now"])
@@ -218,7 +226,7 @@ def snapshot(
     columns = {"funding_last": 8e4 * last / hours} | ({"funding_due": 8e4 * due / hours} if ahead else {})
     columns |= _rates(rule, due if ahead else last, hours)
     columns |= _controls(rule, premium if rule.timing == "continuous" else mean, hours)
-    columns["hours_to_settlement"] = same * (rule.interval_hours - since % rule.interval_hours)
+    columns["hours_to_settlement"] = same * (rule.settled_every - since % rule.settled_every)
     columns["settled_just_now"] = same * float(since < bar)
     columns["outside_band"] = _outside(attached, premium, band)
     return columns if rule.timing == "continuous" else columns | {"funding_paid": same * paid}
@@ -280,22 +288,6 @@ def _controls(rule: Rule, premium: Array, hours: Array) -> dict[str, Array]:
     return {"premium_mean": premium, "premium_pressure": np.abs(premium - interest)}
 
 
-def _clock(time: pd.DatetimeIndex, settled: Settled, last: NDArray[np.int64]) -> dict[str, Array]:
-    """Hours to the next settlement of the schedule, and whether one lies within the bar."""
-    at = np.maximum(last, 0)
-    hour = np.timedelta64(1, "h")
-    since = np.asarray((time - settled.stamp[at]) / hour, dtype=float)
-    period = settled.hours[at]
-    bar = np.diff(np.asarray((time - time[0]) / hour, dtype=float), prepend=np.nan)
-    bar[0] = np.nanmedian(bar) if len(bar) > 1 else period[0]
-    before = last < 0
-    ahead = np.where(before, -since % period, period - since % period)
-    return {
-        "hours_to_settlement": np.where(before & (ahead == 0), period, ahead),
-        "settled_just_now": np.where(before, 0.0, (since < bar).astype(float)),
-    }
-
-
 def _outside(rule: Rule, premium: Array, band: float) -> Array:
     width = band + 1e4 * rule.damper
     filled = _filled(premium)
@@ -313,6 +305,7 @@ def _continuous(data: BasisSeries, rule: Rule, settled: Settled, premium: Array,
         rate = current
     span = np.full(len(time), rule.interval_hours)
     columns = {"funding_last": _filled(8e4 * rate / rule.interval_hours)}
-    columns |= _rates(rule, rate, span) | _controls(rule, now, span) | _clock(time, settled, last)
+    columns |= _rates(rule, rate, span) | _controls(rule, now, span)
+    columns |= clock(time, *clock_of(rule, time, settled.stamp, settled.hours))
     columns["outside_band"] = _outside(rule, premium, band)
     return pd.DataFrame(columns, index=time)
