@@ -64,6 +64,39 @@ def test_a_model_without_funding_is_refused() -> None:
         bm.funding.counterfactual(fit, {"x": RULE})
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"rules": [RULE]}, "rules go by name"),
+        ({"rules": {}}, "rules go by name"),
+        ({"rules": {"x": None}}, "must be a funding rule, got None"),
+        ({"draws": 0}, "draws must be"),
+        ({"draws": 2.5}, "draws must be"),
+        ({"target": np.nan}, "target must be a finite number"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(fit: bm.Fit, arguments: dict[str, object], said: str) -> None:
+    with pytest.raises(bm.ModelError, match=said):
+        bm.funding.counterfactual(fit, **{"rules": {"x": RULE}, "draws": 2, **arguments})  # type: ignore[arg-type]
+
+
+def test_a_rule_without_a_known_cap_answers_no_question_of_the_cap(fit: bm.Fit) -> None:
+    model = bm.OU(theta="1 + funding_utilisation")
+    near = bm.funding.rule("binance", "BTCUSDT", at="2024-01-01", cap=0.0015)
+    own = bm.fit(model, bm.funding.attach(bm.funding.simulate(fit, near, rng=2), near))
+    unknown = bm.funding.rule("bybit", "BTCUSDT", at="2024-01-01")
+    with pytest.raises(bm.ModelError, match="cap of bybit BTCUSDT is not known"):
+        bm.funding.counterfactual(own, {"as it is": near, "bybit": unknown}, draws=2)
+    assert list(bm.funding.counterfactual(fit, {"bybit": unknown}, draws=2).index) == ["bybit"]
+
+
+def test_an_interval_that_would_have_changed_is_said_beside_the_table(fit: bm.Fit) -> None:
+    dynamic = bm.funding.rule("binance", "BTCUSDT", at="2025-06-01", cap=0.0002)
+    said = bm.funding.counterfactual(fit, {"then": RULE, "now": dynamic}, draws=2).attrs["warnings"]
+    assert len(said) == 1
+    assert "shortens its interval" in said[0]
+
+
 class TestClosedBootstrap:
     def test_draws_surround_the_estimate_and_repeat_with_the_seed(self, fit: bm.Fit) -> None:
         drawn = bm.funding.closed_bootstrap(fit, 12, rng=3)

@@ -107,3 +107,93 @@ def test_what_it_cannot_do_is_refused(model: bm.Model, said: str) -> None:
 def test_missing_names_are_listed() -> None:
     with pytest.raises(bm.ModelError, match="kappa, theta, sigma"):
         simulate(bm.OU(), BINANCE, {"kappa": 1.0}, HOURS)
+
+
+OU = {"kappa": 0.5, "theta": 0.0, "sigma": 2.0}
+BYBIT = bm.funding.rule("bybit", "BTCUSDT", at="2024-01-01")
+
+
+@pytest.mark.parametrize("name", ["funding_utilisation", "funding_saturated"])
+def test_a_share_of_a_cap_that_is_not_known_is_refused(name: str) -> None:
+    params = {**OU, f"theta:{name}": -50.0}
+    with pytest.raises(bm.ModelError, match=f"cap of bybit BTCUSDT is not known, which {name} need"):
+        simulate(bm.OU(theta=f"1 + {name}"), BYBIT, params, HOURS)
+    with_cap = bm.funding.rule("bybit", "BTCUSDT", at="2024-01-01", cap=0.003)
+    assert simulate(bm.OU(theta=f"1 + {name}"), with_cap, params, HOURS, rng=1).n == 480
+    chain = bm.Switching(bm.OU(), transition=f"1 + {name}")
+    with pytest.raises(bm.ModelError, match="is not known"):
+        simulate(chain, BYBIT, {"kappa[0]": 0.3, "kappa[1]": 0.3, "theta": 0.0, "sigma[0]": 1.0, "sigma[1]": 5.0,
+                                "q[0->1]": 0.05, "q[1->0]": 0.15, f"q[0->1]:{name}": 1.0, f"q[1->0]:{name}": 0.0},
+                 HOURS)  # fmt: skip
+
+
+def test_columns_that_need_no_cap_are_simulated_without_one() -> None:
+    made = simulate(bm.OU(theta="1 + funding_gap"), BYBIT, {**OU, "theta:funding_gap": -0.5}, HOURS, rng=1)
+    assert np.isfinite(made.basis).all()
+
+
+def test_a_payment_to_come_is_refused_where_none_is_fixed() -> None:
+    params = {**OU, "theta:funding_due": -0.5}
+    for rule in (BINANCE, RULES["deribit"]):
+        with pytest.raises(bm.ModelError, match="fixes nothing in advance"):
+            simulate(bm.OU(theta="1 + funding_due"), rule, params, HOURS)
+    made = simulate(bm.OU(theta="1 + funding_due"), RULES["bitmex"], params, HOURS, rng=1)
+    assert "funding_due" in made.frame()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("kappa", np.nan), ("kappa", -0.5), ("sigma", -1.0), ("sigma", 0.0), ("sigma", "2"), ("theta", np.inf)],
+)
+def test_impossible_parameters_are_named(name: str, value: object) -> None:
+    with pytest.raises(bm.ModelError, match=f"{name} must be"):
+        simulate(bm.OU(), BINANCE, {**OU, name: value}, HOURS)  # type: ignore[dict-item]
+
+
+def test_an_interval_that_would_have_become_shorter_is_said_once() -> None:
+    rule = bm.funding.rule("binance", "ALPACAUSDT", at="2025-06-01")
+    hours = pd.date_range("2025-06-01", periods=240, freq="h", tz="UTC")
+    far = simulate(bm.OU(), rule, {**OU, "theta": 300.0}, hours, rng=1)
+    assert sum("shortens its interval to 1 h" in text for text in far.warnings) == 1
+    near = simulate(bm.OU(), rule, OU, hours, rng=1)
+    assert not any("shortens" in text for text in near.warnings)
+    still = simulate(bm.OU(), bm.funding.rule("binance", "ALPACAUSDT", at="2025-04-01"), {**OU, "theta": 300.0}, HOURS)
+    assert not any("shortens" in text for text in still.warnings)
+
+
+@pytest.mark.parametrize("rule", [None, "binance", [BINANCE]])
+def test_what_is_no_rule_is_refused(rule: object) -> None:
+    with pytest.raises(bm.ModelError, match="rule must be a funding rule"):
+        simulate(bm.OU(), rule, OU, HOURS)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        (HOURS[::-1], "not sorted|order"),
+        (HOURS[[0, 1, 1, 2]], "twice|duplicate|same"),
+        (HOURS[[0, 1, 2, 5, 6]], "not evenly spaced"),
+        (HOURS.tz_localize(None), "no zone"),
+        (HOURS[:2], "three or more"),
+        (5, "times must be stamps"),
+    ],
+    ids=["unsorted", "double", "uneven", "no zone", "two", "number"],
+)
+def test_times_that_are_no_even_grid_are_refused(times: pd.DatetimeIndex, said: str) -> None:
+    with pytest.raises((bm.DataError, bm.ModelError), match=said):
+        simulate(bm.OU(), BINANCE, OU, times)
+
+
+def test_a_series_with_a_gap_is_put_on_an_even_grid_and_that_is_said() -> None:
+    data = bm.BasisSeries.from_basis(HOURS[np.r_[0:100, 103:480]], np.arange(477) % 5.0)
+    made = simulate(bm.OU(), BINANCE, OU, data, rng=1)
+    assert made.n == 480
+    assert any("477 closes were put on an even grid of 480" in text for text in made.warnings)
+    whole = simulate(bm.OU(), BINANCE, OU, bm.BasisSeries.from_basis(HOURS, np.arange(480) % 5.0), rng=1)
+    assert not any("even grid" in text for text in whole.warnings)
+
+
+@pytest.mark.parametrize("link", [PremiumLink(np.nan, 1.0, 1.0), PremiumLink(0.0, 1.0, -1.0)])
+def test_a_link_that_makes_no_sense_is_refused(link: PremiumLink) -> None:
+    with pytest.raises(bm.ModelError, match="a link takes"):
+        simulate(bm.OU(), BINANCE, OU, HOURS, link=link)

@@ -15,10 +15,11 @@ from basismodels._columns import designs_of
 from basismodels._numbering import level_is_drift, numbering
 from basismodels.errors import DataError, ModelError
 from basismodels.funding.covariates import BAND, COVARIATES, Settled, attach, settled_of
-from basismodels.funding.mechanism import Rule
+from basismodels.funding.mechanism import Rule, checked_rule
+from basismodels.inference.loop_checks import GRID, check_columns, even_closes, free_of, grid_of, said_of
 from basismodels.inference.loop_kernel import NAMES, Coefficients, Terms, walk
 from basismodels.model import Component, Design, Model, as_model
-from basismodels.params import INTERCEPT, Link, Spec
+from basismodels.params import INTERCEPT, Link
 from basismodels.problem import Problem
 from basismodels.results import Fit
 from basismodels.series import BasisSeries
@@ -39,12 +40,13 @@ class PremiumLink(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Machine:
-    """A model and its coefficients, ready to be walked under any rule."""
+    """A model and its coefficients, ready to be walked under any rule that gives the columns of its formulas."""
 
     model: Model
     coefficients: Coefficients
     kappa_log: bool
     drifts: bool
+    columns: frozenset[str] = frozenset()
 
 
 class Looped(NamedTuple):
@@ -70,31 +72,41 @@ def simulate(
     """Basis, settled rates and covariates of a market under a funding rule.
 
     `model`: a model with `params` by name, or a fit, whose estimates and times are the default. `times`:
-    evenly spaced closes in UTC, or a series. Between closes the basis moves every minute (or every
-    sample of the rule, if those are rarer); the rule turns these premiums into rates, and formulas take their
-    covariates from them. `link`: what the venue's premium is, given the closes (`premium_link`); without it
-    the premium is the basis. The truth comes back as true_regime, true_x and true_level.
-    Errors: ModelError for formulas with columns that no funding rule makes.
+    evenly spaced closes in UTC, or a series, put on an even grid where it is uneven, which the warnings say.
+    Between closes the basis moves every minute (or every sample of the rule, if those are rarer); the rule turns
+    these premiums into rates, and formulas take their covariates from them. `link`: what the venue's premium is,
+    given the closes (`premium_link`); without it the premium is the basis. The truth comes back as true_regime,
+    true_x and true_level. The interval stays that of the rule: a shorter one after a settlement at the cap
+    (`Rule.dynamic`) is not simulated, which the warnings say.
+    Errors: ModelError for formulas with columns that the rule cannot give, and for parameters that are not finite or
+    impossible; DataError for times that are not evenly spaced.
     """
+    checked_rule(rule)
     machine = machine_of(model, params)
-    grid = even_grid(times if times is not None else model.data if isinstance(model, Fit) else None)
-    found = loop(machine, rule, grid, np.random.default_rng(rng), link)
-    return series_of(machine, rule, grid, found)
+    given = times if times is not None else model.data if isinstance(model, Fit) else None
+    grid = even_grid(given)
+    made = series_of(machine, rule, grid, loop(machine, rule, grid, np.random.default_rng(rng), link))
+    if isinstance(given, BasisSeries) and not given.time.equals(grid):
+        step = pd.Timedelta(grid[1] - grid[0])
+        return made.with_warnings(f"the {given.n:,} closes were put on an even grid of {len(grid):,}, {step} apart")
+    return made
 
 
 def machine_of(model: Component | Model | Fit, params: Mapping[str, float] | None = None) -> Machine:
     """The machine of a fit at its estimates (or at `params`), or of a model at `params`."""
     if isinstance(model, Fit):
-        x = model.x if params is None else _free(model.problem.spec, params)
+        refuse(model.problem.layout.places)
+        x = model.x if params is None else free_of(model.problem.spec, params)
         return from_problem(model.problem, x)
     made = as_model(model)
     link: Link = "log" if made.regimes == 1 else "identity"
     designs = _designs(made)
     spec, places, constants = numbering(made, designs, link)
     refuse(places)
-    extended = np.concatenate([_free(spec, params or {}), constants])
+    extended = np.concatenate([free_of(spec, {} if params is None else params), constants])
     columns = {name: one.columns for name, one in designs.items()}
-    return Machine(made, _coefficients(made, columns, places, extended), link == "log", level_is_drift(made, link))
+    own = _coefficients(made, columns, places, extended)
+    return Machine(made, own, link == "log", level_is_drift(made, link), _named(columns))
 
 
 def from_problem(problem: Problem, x: Array) -> Machine:
@@ -102,21 +114,17 @@ def from_problem(problem: Problem, x: Array) -> Machine:
     columns = {name: one.columns for name, one in problem.designs.items()}
     extended = np.concatenate([x, problem.layout.constants])
     made = _coefficients(problem.model, columns, problem.layout.places, extended)
-    return Machine(problem.model, made, problem.layout.kappa_log, problem.layout.level_is_drift)
+    return Machine(problem.model, made, problem.layout.kappa_log, problem.layout.level_is_drift, _named(columns))
+
+
+def _named(columns: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    return frozenset(c for own in columns.values() for c in own)
 
 
 def _designs(model: Model) -> dict[str, Design]:
     """Columns of every formula, read off a frame that holds each covariate of funding."""
     frame = pd.DataFrame(np.random.default_rng(0).random((8, len(COVARIATES))), columns=list(COVARIATES))
     return designs_of(model, frame)
-
-
-def _free(spec: Spec, params: Mapping[str, float]) -> Array:
-    values = dict(params)
-    wrong = [n for n in spec.names if n not in values] + [str(n) for n in values if n not in spec.names]
-    if wrong:
-        raise ModelError(f"the model takes {', '.join(spec.names)}", rows=wrong, remedy="pass exactly these names")
-    return spec.to_free(np.array([float(values[name]) for name in spec.names]))
 
 
 def refuse(places: Mapping[str, object]) -> None:
@@ -151,14 +159,10 @@ def _coefficients(
 
 
 def even_grid(times: pd.DatetimeIndex | BasisSeries | None) -> pd.DatetimeIndex:
-    """Evenly spaced closes from the first to the last, at the median step."""
+    """Evenly spaced closes: those given, or from the first of a series to its last at the median step."""
     if times is None:
-        raise ModelError("times are needed", remedy='pd.date_range("2024-01-01", periods=8784, freq="h", tz="UTC")')
-    index = times.time if isinstance(times, BasisSeries) else pd.DatetimeIndex(times)
-    if index.tz is None or len(index) < 3:
-        raise DataError("times must be three or more stamps in UTC", rows=[str(t) for t in index[:3]])
-    step = pd.Series(index).diff().median()
-    return pd.date_range(index[0], index[-1], freq=step)
+        raise ModelError("times are needed", remedy=GRID)
+    return grid_of(times) if isinstance(times, BasisSeries) else even_closes(times)
 
 
 def terms_of(rule: Rule, grid: pd.DatetimeIndex, link: PremiumLink | None, band: float = BAND) -> Terms:
@@ -166,13 +170,15 @@ def terms_of(rule: Rule, grid: pd.DatetimeIndex, link: PremiumLink | None, band:
     bar = float((grid[1] - grid[0]) / np.timedelta64(1, "h"))
     fine = max(1, round(60.0 * bar / max(rule.sample_seconds / 60.0, 1.0)))
     dt = bar / fine
-    per = rule.interval_hours / dt
+    per = rule.settled_every / dt
     begin = grid[0] - (grid[1] - grid[0])
-    first = rule.settlements(begin + pd.Timedelta(seconds=1), begin + pd.Timedelta(hours=2 * rule.interval_hours))[0]
+    first = rule.settlements(begin + pd.Timedelta(seconds=1), begin + pd.Timedelta(hours=2 * rule.settled_every))[0]
     phase = float((first - begin) / np.timedelta64(1, "h")) / dt
     if abs(per - round(per)) > 1e-6 or abs(phase - round(phase)) > 1e-6:
-        raise ModelError(f"settlements every {rule.interval_hours:g} h do not fall on steps of {60 * dt:g} minutes")
+        raise ModelError(f"settlements every {rule.settled_every:g} h do not fall on steps of {60 * dt:g} minutes")
     offset, slope, sd = map(float, link or (0.0, 1.0, -1.0))
+    if link and not (math.isfinite(offset) and math.isfinite(slope) and 0.0 <= sd < math.inf):
+        raise ModelError("a link takes a finite offset and slope and an sd not below zero", rows=[link])
     return Terms(
         per=round(per), phase=round(phase), bars=fine, dt=dt, interest=1e4 * rule.interest,
         interest_8h=1e4 * rule.interest_8h, damper=1e4 * rule.damper,
@@ -185,6 +191,7 @@ def loop(
     machine: Machine, rule: Rule, grid: pd.DatetimeIndex, rng: np.random.Generator, link: PremiumLink | None = None
 ) -> Looped:
     """One walk over an even grid of closes, after a stretch that is forgotten."""
+    check_columns(machine.columns, rule)
     terms = terms_of(rule, grid, link)
     per_bars = max(terms.per // terms.bars, 1)
     burn = math.ceil(_BURN / per_bars) * per_bars
@@ -230,7 +237,7 @@ def series_of(machine: Machine, rule: Rule, grid: pd.DatetimeIndex, found: Loope
         covariates=truth.set_axis(grid, axis=0),
     )
     facts = {**made.provenance, "source": "simulated", "simulated": True, "model": repr(machine.model)}
-    return attach(replace(made, provenance=facts), rule)
+    return attach(replace(made, provenance=facts), rule).with_warnings(*said_of(rule, found.rate))
 
 
 def premium_link(data: BasisSeries, rule: Rule) -> PremiumLink:
