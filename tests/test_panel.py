@@ -59,3 +59,11 @@ def test_one_name_is_enough(table):
     table = table.assign(unit=table.venue + "-" + table.symbol)
     assert list(bm.read_panel(table.drop(columns="venue"))) == ["binance-BTC", "binance-ETH", "okx-BTC"]
     assert list(bm.read_panel(table[table.venue == "binance"].drop(columns=["venue", "unit"]))) == ["BTC", "ETH"]
+
+
+def test_a_unit_that_is_not_there_is_named_with_those_that_are(table):
+    panel = bm.read_panel(table)
+    with pytest.raises(bm.DataError, match=r"no unit 'ZZ'.*binance/BTC"):
+        panel["ZZ"]
+    assert panel.get("ZZ") is None
+    assert panel.get("okx/BTC") is panel["okx/BTC"]

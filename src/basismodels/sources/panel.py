@@ -28,7 +28,13 @@ class Panel(Mapping[str, BasisSeries]):
     def __getitem__(self, unit: str) -> BasisSeries:
         if unit in self.refused:
             raise DataError(f"{unit} was refused: {self.refused[unit]}")
+        if unit not in self.series:
+            raise DataError(f"no unit {unit!r} in the panel", remedy=f"one of {', '.join(self.series)}"[:200])
         return self.series[unit]
+
+    def get(self, unit: str, default: Any = None) -> Any:
+        """The series of a unit, else `default`."""
+        return self.series.get(unit, default)
 
     def __contains__(self, unit: object) -> bool:
         return unit in self.series
