@@ -161,6 +161,13 @@ def test_where_a_payment_is_fixed_ahead_the_first_follows_from_the_interval_that
     assert due.fixed == pytest.approx(1e4 * float(rule.rate(np.expm1(own / 1e4))))
 
 
+def test_a_venue_that_settles_once_a_day_pays_for_every_interval_of_its_rate():
+    """Deribit: rates for 8 h, settled at 08:00: three of them in a day, not one."""
+    data = bm.BasisSeries.from_basis(TIMES, np.random.default_rng(1).normal(size=len(TIMES)))
+    due = payments(bm.fit(bm.OU(), data, starts=1), bm.funding.rule("deribit", "BTC-PERPETUAL"), 48)
+    assert len(due.steps) == 6
+
+
 @pytest.mark.parametrize(
     "bad", [{"until": "converge"}, {"cost": float("nan")}, {"risk": 95}, {"paths": 0}, {"draws": 2.5}, {"target": "x"}]
 )
