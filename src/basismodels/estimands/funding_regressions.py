@@ -142,7 +142,7 @@ def _regressor(rule: Rule, rate: Array, premium: Array, hours: Array, at: NDArra
 def _shifted(data: BasisSeries, rule: Rule) -> Regressor:
     """Rates the rule would set on a clock half an interval away, from the closes; the true premium stays beside."""
     half = pd.Timedelta(hours=rule.interval_hours / 2.0)
-    stamp = rule.settlements(data.time[0], data.time[-1]) + half
+    stamp = rule.interval_ends(data.time[0], data.time[-1]) + half
     premium = np.where(data.observed, 1e4 * np.expm1(data.basis / 1e4), np.nan)
     first = data.time.searchsorted(stamp - 2 * half, side="right")
     last = data.time.searchsorted(stamp, side="right")
