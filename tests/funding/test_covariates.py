@@ -336,3 +336,10 @@ class TestOldRates:
     def test_funding_that_ends_before_the_prices_begin_is_refused(self) -> None:
         with pytest.raises(bm.DataError, match="settlements end on 2024-01-04, more than ten intervals before"):
             bm.funding.attach(self.made(slice(0, 10), slice(200, 480)), BINANCE)
+
+    def test_a_formula_that_needs_no_rule_hears_of_it_too(self) -> None:
+        fit = bm.fit(bm.OU(theta="1 + funding"), self.made(slice(0, 40)), starts=1)
+        assert sum("older than ten" in d.text for d in fit.diagnostics) == 1
+        with pytest.raises(bm.DataError, match="settlements end on"):
+            bm.fit(bm.OU(theta="1 + funding"), self.made(slice(0, 10), slice(200, 480)))
+        assert bm.fit(bm.OU(), self.made(slice(0, 10), slice(200, 480)), starts=1).problem.data.n == 280

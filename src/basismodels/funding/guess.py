@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
+from basismodels.funding.checks import stale
 from basismodels.funding.covariates import COVARIATES, attach, rule_of
 from basismodels.funding.mechanism import Rule
 from basismodels.funding.registry import rule
@@ -46,12 +47,16 @@ def guessed(data: BasisSeries, at: pd.Timestamp | None = None) -> tuple[Rule, st
 
 
 def completed(data: BasisSeries, formulas: Iterable[object]) -> tuple[BasisSeries, tuple[str, ...]]:
-    """The series with funding's covariates where a formula asks for one it lacks, and what was done, in words."""
+    """The series with funding's covariates where a formula asks for one it lacks, and what was done, in words.
+
+    Errors: DataError where a formula asks for one and all settlements are older than ten of their intervals.
+    """
     words = {word for formula in formulas if isinstance(formula, str) for word in re.findall(r"\w+", formula)}
-    if not (words & COVARIATES.keys()) - set(data.frame().columns):
+    asked = words & COVARIATES.keys()
+    if not asked or rule_of(data) is not None:
         return data, ()
-    if rule_of(data) is not None:
-        return data, ()
+    if not asked - set(data.frame().columns):
+        return data.with_warnings(*stale(data)), ()
     found, said = guessed(data)
     return attach(data, found), (said,)
 
