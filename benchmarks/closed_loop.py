@@ -29,7 +29,7 @@ from basismodels.inference.draws import draws_of
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("BASISMODELS_DATA", ROOT.parent / "shared" / "data"))
 RESULTS = ROOT / "benchmarks" / "results"
-MARKETS = (("BTC", "2024"), ("ETH", "2024"), ("XRP", "2024"), ("BTC", "2021"))
+MARKETS = (("BTC", "2024"), ("ETH", "2024"), ("XRP", "2024"), ("BTC", "2021"), ("BTC", "2020"), ("XRP", "2020"))
 BAND = 10.0
 
 
