@@ -121,7 +121,7 @@ def main() -> int:
     rows = [row for at in MARKETS for model in MODELS for row in compared(*at, model, asked.simulations)]
     pd.DataFrame(rows).to_csv(RESULTS / "closed_loop.csv", index=False, lineterminator="\n")
     fit, rule, link = fitted("BTC", "2024")
-    table = bm.funding.counterfactual(fit, rules(rule), draws=asked.draws, band=BAND, link=link, rng=1)
+    table = bm.funding.counterfactual(fit, rules(rule), draws=asked.draws, band=BAND, target=0.0, link=link, rng=1)
     table.round(5).to_csv(RESULTS / "counterfactual.csv", lineterminator="\n")
     print(pd.DataFrame(rows).to_string(index=False), table.T.to_string(), table.attrs["caution"], sep="\n\n")
     return 0

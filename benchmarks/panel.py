@@ -56,7 +56,7 @@ def joint(found: bm.PanelFit) -> pd.DataFrame:
     """Joint failure in numbers: band (bps), quantity, value, lower, upper."""
     lines: list[dict[str, object]] = []
     for band in BANDS:
-        made = bm.joint_failure(found, horizon=HORIZON, band=band, draws=100, rng=1)
+        made = bm.joint_failure(found, horizon=HORIZON, band=band, target=0, draws=100, rng=1)
         for one in [*(made.share_of_time(k) for k in range(1, len(UNITS) + 1)), made.effective()]:
             lines.append({"quantity": one.component, "value": one.value, "lower": one.lower, "upper": one.upper})
         for held, row in made.spreading().iterrows():

@@ -23,7 +23,7 @@ LOOK = {"axes.spines.top": False, "axes.spines.right": False, "axes.titlelocatio
 
 def main() -> int:
     fit = bm.fit(bm.preset("switching-failure"), bm.load_example())
-    failing = bm.failure_probability(fit, horizon=24, band=10, rng=1)
+    failing = bm.failure_probability(fit, horizon=24, band=10, target=0, rng=1)
     regimes = [int(k) for k in np.flatnonzero(failing.attrs["regimes"]["fails"])]
     with plt.rc_context(LOOK):
         fig, axes = plt.subplots(2, 1, figsize=(8.4, 3.6), sharex=True, layout="constrained", height_ratios=[2, 1])

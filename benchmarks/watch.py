@@ -37,7 +37,7 @@ def followed(rows: int) -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.csv"
         frame.iloc[:0].rename_axis("time").to_csv(path)
-        live, tail = Live.of(fit), Tail(path)
+        live, tail = Live.of(fit, band=10.0, target=0.0), Tail(path)
         for first in range(FITTED, FITTED + rows, PORTION):
             frame.iloc[first : first + PORTION].to_csv(path, mode="a", header=False)
             began = time.thread_time()

@@ -77,7 +77,7 @@ for name in ("ou", "ou-noise", "two-factor"):
 
 # %%
 level = bm.fit(bm.preset("switching-level"), data, starts=8)
-failure = bm.failure_probability(level, horizon=24, band=10, draws=100)
+failure = bm.failure_probability(level, horizon=24, band=10, target=0, draws=100)
 failure.attrs["regimes"].round(3)
 
 # %% [markdown]
@@ -87,7 +87,7 @@ failure.attrs["regimes"].round(3)
 # back within the horizon, given the data to each hour.
 
 # %%
-no_return = bm.convergence_probability(level, horizon=24, band=10)
+no_return = bm.convergence_probability(level, horizon=24, band=10, target=0)
 fails = [int(k) for k in np.flatnonzero(failure.attrs["regimes"]["fails"])]
 fig, axes = plt.subplots(3, 1, figsize=(9, 6), sharex=True, layout="constrained", height_ratios=[2, 1, 1])
 figures.basis(level, ax=axes[0], band=10, failing=fails)

@@ -45,7 +45,7 @@ fit = bm.fit(bm.preset("switching-failure"), data, starts=8)
 print(fit.summary())
 
 # %%
-failing = bm.failure_probability(fit, horizon=24, band=10, draws=100, rng=1)
+failing = bm.failure_probability(fit, horizon=24, band=10, target=0, draws=100, rng=1)
 failing.attrs["regimes"].round(3)
 
 # %% [markdown]
@@ -56,7 +56,7 @@ failing.attrs["regimes"].round(3)
 fig, axes = plt.subplots(3, 1, figsize=(9, 6.5), sharex=True, layout="constrained", height_ratios=[2, 1, 1])
 figures.basis(fit, ax=axes[0], band=10, failing=[int(k) for k in np.flatnonzero(failing.attrs["regimes"]["fails"])])
 figures.failure(fit, failing, ax=axes[1])
-no_return = bm.convergence_probability(fit, horizon=24, band=10)
+no_return = bm.convergence_probability(fit, horizon=24, band=10, target=0)
 figures.no_return(no_return, ax=axes[2])
 plt.show()
 
@@ -85,7 +85,7 @@ if "true_failure" in data.covariates:
 share = {}
 for band in (5, 10, 20, 40):
     for horizon in (8, 24):
-        found = bm.convergence_probability(fit, horizon=horizon, band=band)["probability_no_return"]
+        found = bm.convergence_probability(fit, horizon=horizon, band=band, target=0)["probability_no_return"]
         share[band, horizon] = (found > 0.5).sum()
 pd.Series(share, name="hours").rename_axis(["band, bps", "horizon, h"]).unstack()
 

@@ -107,7 +107,7 @@ pd.DataFrame(rows).set_index("market").round(2)
 
 # %%
 for name, one in fitted.items():
-    table = bm.failure_regimes(one, horizon=24, band=10, draws=40, rng=1)
+    table = bm.failure_regimes(one, horizon=24, band=10, target=0, draws=40, rng=1)
     print(name, "- regimes that fail:", ", ".join(map(str, table.index[table["fails"]])) or "none")
 
 # %% [markdown]
@@ -117,7 +117,7 @@ for name, one in fitted.items():
 
 # %%
 joined = bm.sample_panel(MODEL, simulated_panel(), rng=1, starts=3, **few) if real else fitted
-joint = bm.joint_failure(joined, horizon=8, band=10, draws=40, rng=1)
+joint = bm.joint_failure(joined, horizon=8, band=10, target=0, draws=40, rng=1)
 fig, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
 for k in (1, 2, 3):
     table = joint.at_least(k)

@@ -67,8 +67,8 @@ MODEL = bm.Switching(bm.OU() + bm.Noise(), regimes=2, varies=("kappa", "theta", 
 fits, failing, lost = {}, {}, {}
 for name, (data, band, horizon) in cases.items():
     fits[name] = bm.fit(MODEL, data, starts=8)
-    failing[name] = bm.failure_probability(fits[name], horizon=horizon, band=band, draws=60, rng=1)
-    lost[name] = bm.convergence_probability(fits[name], horizon=horizon, band=band)
+    failing[name] = bm.failure_probability(fits[name], horizon=horizon, band=band, target=0, draws=60, rng=1)
+    lost[name] = bm.convergence_probability(fits[name], horizon=horizon, band=band, target=0)
     print(f"{name}: {fits[name]!r}")
 
 # %%

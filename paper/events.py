@@ -23,12 +23,16 @@ import numpy as np
 import pandas as pd
 
 import basismodels as bm
+from basismodels.estimands import passage
+from basismodels.estimands.event import Event
+from basismodels.estimands.state import state_of
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("BASISMODELS_DATA", HERE.parents[1] / "shared" / "data"))
 OUT = HERE / "tables" / "events.csv"
 SHARE_ABOVE = 0.002
 HORIZON, BAND = 24.0, 10.0
+EVENT = Event(HORIZON, BAND, target=0.0)
 DRAWS = 100
 DAY = pd.Timedelta("1D")
 
@@ -75,11 +79,13 @@ EPISODES = (
 
 
 def no_return(fit: bm.Fit, x: np.ndarray | None = None) -> pd.Series:
-    """P(no return within the horizon) by time at the fit's parameters, or at another free vector."""
-    from dataclasses import replace
+    """P(no return within the horizon) by time at the fit's parameters, or at another free vector.
 
-    at = fit if x is None else replace(fit, x=x)
-    return bm.convergence_probability(at, HORIZON, BAND)["probability_no_return"]
+    At rows of an outage it is what the filter expects, for the alarm goes on through them.
+    """
+    found = fit.filtered if x is None else fit.problem.engine.filter(fit.problem.layout, x)
+    lost = passage.no_return(fit.problem, fit.x if x is None else x, state_of(fit.problem, found), EVENT)
+    return pd.Series(lost, fit.problem.time)
 
 
 def band_of(fit: bm.Fit) -> tuple[pd.Series, pd.Series, int]:
@@ -102,7 +108,7 @@ def row_of(episode: Episode) -> dict[str, object]:
     begin, end = (pd.Timestamp(t, tz="UTC") for t in (episode.begin, episode.end))
     train = data.cut(start=begin - 366 * DAY, end=begin - DAY)
     fit = bm.fit(bm.preset("switching-failure"), train, starts=8)
-    regimes = bm.failure_regimes(fit, HORIZON, BAND, draws=50)
+    regimes = bm.failure_regimes(fit, HORIZON, BAND, target=0.0, draws=50)
     around = bm.refilter(drawn(fit), data.cut(start=begin - 30 * DAY, end=end + 30 * DAY))
     now, size = no_return(around), pd.Series(np.abs(around.data.basis), around.data.time)
     low, high, draws = band_of(around)

@@ -16,7 +16,8 @@ import pytest
 
 import basismodels as bm
 from basismodels.cli import OK, REFUSED, USAGE, main
-from basismodels.estimands.failure import Event, failing
+from basismodels.estimands.event import Event
+from basismodels.estimands.failure import failing
 from basismodels.problem import bind
 from basismodels.sources.tail import Tail
 
@@ -61,7 +62,7 @@ def test_once_gives_what_a_batch_filter_gives(table, stored, tmp_path, capsys, m
     p = again.filtered.p[again.problem.place][-len(made) :]
     assert [row["time"] for row in made] == [t.isoformat().replace("+00:00", "Z") for t in table["2024-02-10":].index]
     np.testing.assert_allclose([row["regimes"] for row in made], p, atol=1e-12)
-    chosen = failing(fit.problem, fit.x, Event()).failing
+    chosen = failing(fit.problem, fit.x, Event(24.0, 10.0)).failing
     np.testing.assert_allclose([row["failure"] for row in made], p[:, chosen].sum(axis=1), atol=1e-12)
     lost = bm.convergence_probability(again, horizon=24, band=10)["probability_no_return"]
     np.testing.assert_allclose([row["no_return"] for row in made], lost[-len(made) :], atol=5e-3)

@@ -66,7 +66,12 @@ def _event_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--horizon", type=float, default=24.0, help="hours within which the basis should be back; default 24"
     )
-    parser.add_argument("--band", type=float, default=10.0, help="half-width of the band in bps; default 10")
+    parser.add_argument(
+        "--band", type=float, help="half-width of the band in bps; default 10 and the funding rule's damper, if any"
+    )
+    parser.add_argument(
+        "--target", type=float, help="its middle in bps; default the interest of the funding rule, 0 without one"
+    )
 
 
 def _seed(text: str) -> int:

@@ -21,10 +21,11 @@ def watch(args: argparse.Namespace, fit: Fit, plain: Callable[[Any], Any]) -> No
     """Writes one line a row to standard output; ends at SIGINT or SIGTERM, or with `--once` at the file's end."""
     if not args.poll > 0:
         raise ModelError(f"poll must be a positive number of seconds, got {args.poll!r}")
-    live = Live.of(fit, args.horizon, args.band)
+    live = Live.of(fit, args.horizon, args.band, args.target)
     tail = Tail(args.path, perp=args.perp, reference=args.reference, funding=args.funding)
     if sys.stderr.isatty():
-        print(f"{fit!r}; a line for each row after {fit.data.time[-1]:%Y-%m-%d %H:%M} UTC", file=sys.stderr)
+        since = f"{fit.data.time[-1]:%Y-%m-%d %H:%M} UTC"
+        print(f"{fit!r}; back into {live.event}; a line for each row after {since}", file=sys.stderr)
     with _told_to_end() as ended:
         known: Any = fit.data.time[-1]
         while not ended.is_set():

@@ -178,8 +178,8 @@ def _report(args: argparse.Namespace) -> int:
     models = tuple(split_models(args.models)) if args.models else DEFAULT_MODELS
     with progress("report") as tell:
         made = write_report(
-            data, args.out, models=models, horizon=args.horizon, band=args.band, level=args.level,
-            starts=args.starts, initial=args.initial, rng=args.rng, command=_command(), progress=tell,
+            data, args.out, models=models, horizon=args.horizon, band=args.band, target=args.target,
+            level=args.level, starts=args.starts, initial=args.initial, rng=args.rng, command=_command(), progress=tell,
         )  # fmt: skip
     show(made, _console())
     return OK if made.key.get("trusted", True) else DOUBTFUL

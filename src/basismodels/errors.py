@@ -45,6 +45,25 @@ def real(value: object, name: str, *, above: float = -math.inf, remedy: str = ""
     raise ModelError(f"{name} must be {wanted}, got {value!r}", remedy=remedy)
 
 
+def share(value: object, name: str, *, remedy: str = "") -> float:
+    """A number above 0 and at most 1; ModelError for anything else."""
+    truth = isinstance(value, bool)
+    made = float(value) if isinstance(value, numbers.Real) and not truth else math.nan
+    if 0.0 < made <= 1.0:
+        return made
+    raise ModelError(f"{name} must lie above 0 and be at most 1, got {value!r}", remedy=remedy)
+
+
+def whole(value: object, name: str, *, least: int = 1, remedy: str = "") -> int:
+    """A whole number of at least `least`; ModelError for anything else."""
+    truth = isinstance(value, bool)
+    made = int(value) if isinstance(value, numbers.Integral) and not truth else least - 1
+    if made >= least:
+        return made
+    wanted = "a positive whole number" if least == 1 else f"a whole number of at least {least}"
+    raise ModelError(f"{name} must be {wanted}, got {value!r}", remedy=remedy)
+
+
 def file_path(value: object, name: str = "path") -> Path:
     """A path from text or a path; ModelError for anything else."""
     if isinstance(value, str | os.PathLike) and "\x00" not in os.fspath(value):

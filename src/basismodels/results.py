@@ -245,3 +245,10 @@ class Fit:
         from html import escape
 
         return f"<pre>{escape(self.summary())}</pre>"
+
+
+def checked_fit(fit: object) -> Fit:
+    """A fit as it is; ModelError for anything else."""
+    if isinstance(fit, Fit):
+        return fit
+    raise ModelError(f"expected a fit, got {type(fit).__name__}", remedy="bm.fit(model, data)")

@@ -157,9 +157,9 @@ def one(make: Callable[[np.random.Generator], Made], seed: np.random.SeedSequenc
     data = bm.BasisSeries.from_basis(TIMES, y)
     fit = bm.fit(bm.preset("switching-failure"), data, rng=rng)
     first, second = rng.spawn(2)
-    frame = bm.failure_probability(fit, threshold=0.5, rng=first)
-    low = bm.failure_probability(fit, threshold=0.25, rng=second)
-    free = bm.convergence_probability(fit, horizon=24.0, band=10.0)["probability_no_return"]
+    frame = bm.failure_probability(fit, band=10.0, target=0.0, threshold=0.5, rng=first)
+    low = bm.failure_probability(fit, band=10.0, target=0.0, threshold=0.25, rng=second)
+    free = bm.convergence_probability(fit, horizon=24.0, band=10.0, target=0.0)["probability_no_return"]
     (found, false, delay), (quarter, others, wait), (lost, beside, late) = (
         alarm(one, begin) for one in (frame["filtered_lower"], low["filtered_lower"], free)
     )

@@ -27,7 +27,8 @@ import numpy as np
 import pandas as pd
 
 import basismodels as bm
-from basismodels.estimands.failure import Event, failing
+from basismodels.estimands.event import Event
+from basismodels.estimands.failure import failing
 from basismodels.inference.simulate import free_vector
 from basismodels.model import Model
 
@@ -57,8 +58,8 @@ def one(model: Model, params: dict[str, float], seed: np.random.SeedSequence) ->
     rng = np.random.default_rng(seed)
     data = bm.simulate(model, params, TIMES, rng=rng)
     fit = bm.fit(model, data, rng=rng)
-    frame = bm.failure_probability(fit, rng=rng)
-    true = failing(fit.problem, free_vector(fit.problem, params), Event())
+    frame = bm.failure_probability(fit, band=10.0, target=0.0, rng=rng)
+    true = failing(fit.problem, free_vector(fit.problem, params), Event(24.0, 10.0))
     hit = np.isin(data.covariates["true_regime"].to_numpy(), np.flatnonzero(true.failing)).astype(float)
     p, reference = frame["filtered"].to_numpy(), true.filtered
     inside = ((frame["filtered_lower"] <= reference + 1e-9) & (reference - 1e-9 <= frame["filtered_upper"])).to_numpy()

@@ -14,15 +14,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.errors import ModelError, real
-from basismodels.estimands.passage import check_band
+from basismodels.errors import ModelError
+from basismodels.estimands.event import event_of
 from basismodels.funding.covariates import COVARIATES
 from basismodels.funding.mechanism import Rule, checked_rule
 from basismodels.inference.closed_loop import Looped, PremiumLink, even_grid, from_problem, loop
 from basismodels.inference.draws import draws_of
 from basismodels.inference.intervals import checked_level
 from basismodels.inference.loop_checks import check_columns, said_of
-from basismodels.results import Fit
+from basismodels.inference.tasks import generator_of
+from basismodels.results import Fit, checked_fit
 
 Array = NDArray[np.float64]
 CAUTION = (
@@ -38,8 +39,8 @@ def counterfactual(
     *,
     draws: int = 40,
     horizon: float = 24.0,
-    band: float = 10.0,
-    target: float = 0.0,
+    band: float | None = None,
+    target: float | None = None,
     level: float = 0.95,
     link: PremiumLink | None = None,
     rng: np.random.Generator | int | None = None,
@@ -51,20 +52,21 @@ def counterfactual(
     random numbers. Per rule: half_life (h; where the autocorrelation of the basis without noise crosses one
     half), outside (share of closes further than `band` bps from `target`), failing (share outside and not back
     within `horizon` hours), each as median, _lower and _upper at `level`, and _change, _change_lower,
-    _change_upper against the first rule. attrs["caution"] belongs beside the table, and attrs["warnings"], which say
-    where a rule would have changed its interval at the cap (`Rule.dynamic`): that is not simulated. Errors: ModelError
-    for a model in which nothing depends on funding, a column that a rule cannot give, or a fit without draws.
+    _change_upper against the first rule. Band and target are the same under every rule, by default those of
+    the rule attached to the fit's data, as in `bm.failure_probability`; attrs hold them. attrs["caution"] belongs
+    beside the table, and attrs["warnings"], which say where a rule would have changed its interval at the cap
+    (`Rule.dynamic`): that is not simulated. Errors: ModelError for a model in which nothing depends on funding, a
+    column that a rule cannot give, or a fit without draws.
     """
     _checked(fit, rules, draws)
-    check_band(horizon, band)
+    event = event_of(fit.data, horizon, band, target)
     checked_level(level)
-    target = real(target, "target", remedy="target=0, in bps")
     driven = {c for made in fit.problem.designs.values() for c in made.columns if c in COVARIATES}
     if not driven:
         raise ModelError("nothing in the model depends on funding: no rule changes anything", rows=[repr(fit.model)])
     for rule in rules.values():
         check_columns(driven, rule)
-    generator, said = np.random.default_rng(0 if rng is None else rng), dict[str, None]()
+    generator, said = generator_of(rng), dict[str, None]()
     points, seeds = draws_of(fit, draws, generator), generator.integers(2**63, size=draws)
     grid, found = even_grid(fit.data), np.empty((len(points), len(rules), len(QUANTITIES)))
     bar = float((grid[1] - grid[0]) / np.timedelta64(1, "h"))
@@ -72,19 +74,19 @@ def counterfactual(
         machine = from_problem(fit.problem, x)
         for j, rule in enumerate(rules.values()):
             walked = loop(machine, rule, grid, np.random.default_rng(seeds[i % draws]), link)
-            found[i, j] = quantities(walked, bar, horizon, band, target)
+            found[i, j] = quantities(walked, bar, horizon, event.band, event.target)
             said |= dict.fromkeys(said_of(rule, walked.rate))
         if progress is not None:
             progress(i + 1, len(points))
     frame = _summary(found, list(rules), level)
+    frame.attrs |= event.facts()
     frame.attrs |= {"caution": CAUTION, "draws": len(points), "follows": sorted(driven), "warnings": list(said)}
     return frame
 
 
 def _checked(fit: object, rules: object, draws: object) -> None:
     """ModelError for what is no fit, no rules by name or no number of draws."""
-    if not isinstance(fit, Fit):
-        raise ModelError(f"expected a fit, got {type(fit).__name__}", remedy="bm.fit(model, data)")
+    checked_fit(fit)
     if not isinstance(rules, Mapping) or not rules:
         raise ModelError("rules go by name, one or more", remedy='{"as it is": rule, "hourly": rule.with_interval(1)}')
     for name, rule in rules.items():

@@ -24,9 +24,10 @@ from basismodels.estimands.forecast_paths import (
 from basismodels.estimands.mixture import Law, Mixture, branches, merged, observed
 from basismodels.funding.covariates import rule_of
 from basismodels.inference.funding_onward import named
+from basismodels.inference.tasks import generator_of
 from basismodels.likelihood.kim import Steps
 from basismodels.problem import pieces_of, spacing_of
-from basismodels.results import Fit
+from basismodels.results import Fit, checked_fit
 
 Array = NDArray[np.float64]
 
@@ -97,7 +98,7 @@ def forecast(
     "held". Without paths the mixture keeps one Gaussian a regime, with the moments of all ways into it (exact for
     one regime); with them 256 Gaussians a step, with the moments of all paths. Errors: ModelError, DataError.
     """
-    spacing = spacing_of(fit.problem)
+    spacing = spacing_of(checked_fit(fit).problem)
     count = count_ahead(horizon, spacing)
     if _simulated(fit, covariates, funding):
         if isinstance(paths, bool) or not isinstance(paths, int) or paths < 1:
@@ -142,7 +143,7 @@ def _by_columns(fit: Fit, count: int, spacing: float, given: Columns) -> Forecas
 def _by_paths(fit: Fit, count: int, spacing: float, paths: int, rng: np.random.Generator | int | None) -> Forecast:
     """Funding as simulated under the rule."""
     rule, _ = rule_ahead(fit)
-    found = walked(fit, count, paths, np.random.default_rng(0 if rng is None else rng), running(fit, rule, paths))
+    found = walked(fit, count, paths, generator_of(rng), running(fit, rule, paths))
     note = f"funding simulated under the rule of {rule.venue} {rule.symbol} on {paths:,} paths"
     return _made(fit, spacing, found, note)
 

@@ -19,6 +19,7 @@ from basismodels.funding.checks import checked_data
 from basismodels.funding.covariates import attach, rule_of
 from basismodels.funding.guess import guessed
 from basismodels.funding.mechanism import Rule, checked_rule
+from basismodels.inference.tasks import generator_of
 from basismodels.series import BasisSeries
 
 ALL = ("level", "speed", "transitions")
@@ -77,7 +78,7 @@ def funding_diagnostic(
     if unknown or not effects:
         raise ModelError(f"effects are {', '.join(ALL)}", rows=unknown)
     made, own, said = prepared(data, rule)
-    generator = np.random.default_rng(0 if rng is None else rng)
+    generator = generator_of(rng)
     sample = sample_of(made, own)
     closes = with_false_clock(made, own)
     one, two = start_of(closes), start_of(closes, 2)

@@ -15,11 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
-from basismodels.estimands.failure import Event, failing
+from basismodels.estimands.event import HORIZON, THRESHOLD, Event, event_of
+from basismodels.estimands.failure import failing
 from basismodels.inference.draws import draws_of
+from basismodels.inference.tasks import generator_of
 from basismodels.likelihood import assemble
 from basismodels.problem import Problem
-from basismodels.results import Estimate, Fit
+from basismodels.results import Estimate, Fit, checked_fit
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -89,22 +91,23 @@ class JointFailure:
 
 def joint_failure(
     panel: Mapping[str, Fit],
-    horizon: float = 24.0,
-    band: float = 10.0,
+    horizon: float = HORIZON,
+    band: float | None = None,
     *,
-    target: float = 0.0,
-    threshold: float = 0.5,
+    target: float | None = None,
+    threshold: float = THRESHOLD,
     level: float = 0.95,
     draws: int = 100,
     rng: np.random.Generator | int | None = None,
 ) -> JointFailure:
     """How the units of a panel fail together, from joint draws; failure as in `bm.failure_probability`.
 
+    `band` and `target` (bps) follow from each unit's own funding rule where they are not given.
     Errors: ModelError for fits without draws, unequal numbers of them, one regime, or no common stamp.
     """
-    generator = np.random.default_rng(0 if rng is None else rng)
+    generator = generator_of(rng)
     _require(panel)
-    event = Event(horizon, band, target, threshold)
+    events = [event_of(one.data, horizon, band, target, threshold) for one in panel.values()]
     times = [one.problem.time for one in panel.values()]
     time = times[0]
     for other in times[1:]:
@@ -114,7 +117,7 @@ def joint_failure(
     total = len(next(iter(panel.values())).draws)  # type: ignore[arg-type]
     chosen = np.sort(generator.choice(total, min(draws, total), replace=False))
     found = []
-    for one in panel.values():
+    for one, event in zip(panel.values(), events, strict=True):
         rows = one.problem.time.get_indexer(time)
         every = np.asarray(draws_of(one, total))
         found.append(np.array([_fails(one.problem, every[i], event, generator)[rows] for i in chosen]))
@@ -124,6 +127,8 @@ def joint_failure(
 
 
 def _require(panel: Mapping[str, Fit]) -> None:
+    for one in panel.values():
+        checked_fit(one)
     if len(panel) < 2:
         raise ModelError("joint failure takes at least two units")
     lengths = {0 if one.draws is None else len(one.draws) for one in panel.values()}

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from basismodels._limits import draw_limits
 from basismodels.errors import ModelError
 from basismodels.estimands.ahead import natural_ahead
-from basismodels.estimands.failure import THRESHOLD, Event, Failing, centre_of, over_draws
-from basismodels.estimands.passage import check_band
+from basismodels.estimands.event import HORIZON, THRESHOLD
+from basismodels.estimands.failure import Failing, asked, centre_of, doubt, over_draws
 from basismodels.inference.chain import transition_matrix
 from basismodels.inference.intervals import checked_level
 from basismodels.likelihood.transition import generator, stationary_law
@@ -24,11 +24,11 @@ Array = NDArray[np.float64]
 
 def failure_outlook(
     fit: Fit,
-    horizon: float = 24.0,
-    band: float = 10.0,
+    horizon: float = HORIZON,
+    band: float | None = None,
     level: float = 0.95,
     *,
-    target: float = 0.0,
+    target: float | None = None,
     threshold: float = THRESHOLD,
     draws: int = 200,
     rng: np.random.Generator | int | None = None,
@@ -42,24 +42,28 @@ def failure_outlook(
     in `failure_probability`. Rates that follow covariates stay as at the last row. The chain is in continuous
     time, durations are phase-type (Neuts 1981). Limits are quantiles over draws, in each of which the failure
     regimes are decided anew; without draws they are NaN and attrs["note"] says why. Where no regime fails the
-    probabilities are zero and the durations NaN. Errors: ModelError.
+    probabilities are zero and the durations NaN. attrs hold what was used and what was found, as those of
+    `failure_regimes`; operational: whether the last row is masked or missing. Errors: ModelError.
     """
-    check_band(horizon, band)
+    event = asked(fit, horizon, band, target, threshold, draws, rng)
     checked_level(level)
-    event = Event(horizon, band, target, threshold)
     wait = _to_settlement(fit)
-    made = _one(fit.problem, centre_of(fit, event), horizon, wait)
-    note, found = "", []
+    centre = centre_of(fit, event)
+    made = _one(fit.problem, centre, horizon, wait)
+    note: str = ""
+    parts: list[Failing] = []
     try:
-        found = [_one(fit.problem, part, horizon, wait) for part in over_draws(fit, event, draws, rng)]
+        parts = over_draws(fit, event, draws, rng)
     except ModelError as error:
         note = str(error)
+    found = [_one(fit.problem, part, horizon, wait) for part in parts]
     frame = pd.DataFrame({"value": made})
     drawn = np.reshape([[part[name] for name in made] for part in found], (-1, len(made)))
     frame["lower"], frame["upper"] = draw_limits(drawn, level)
     frame["unit"] = ["h" if name in ("duration", "residual") else "probability" for name in made]
     frame.index.name = "quantity"
-    frame.attrs |= {"note": note, "draws": len(found), "hours_to_settlement": wait}
+    frame.attrs |= event.facts() | doubt(centre, parts)
+    frame.attrs |= {"note": note, "hours_to_settlement": wait, "operational": not fit.problem.seen[-1]}
     return frame
 
 

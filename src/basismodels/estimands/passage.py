@@ -6,20 +6,22 @@ First passage is monitored continuously. Regimes change and a slow level moves o
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels._typical import typical
-from basismodels.errors import ModelError, real
+from basismodels.errors import ModelError
+from basismodels.estimands.event import Event, check_event, event_of, reported
 from basismodels.estimands.state import state_of
 from basismodels.likelihood import passage, passage_mean, wander
 from basismodels.likelihood.passage_mean import State
 from basismodels.likelihood.predictors import Natural
 from basismodels.likelihood.transition import chain_step
 from basismodels.problem import Problem
-from basismodels.results import Fit
+from basismodels.results import Fit, checked_fit
 
 Array = NDArray[np.float64]
 
@@ -91,33 +93,45 @@ def _rest(kappa: Array, drift: Array, band: float, low: float, high: float) -> f
 
 def check_band(horizon: float, band: float) -> None:
     """ModelError unless both are positive numbers: hours, and a half-width in bps."""
-    real(horizon, "horizon", above=0.0, remedy="horizon=24, in hours")
-    real(band, "band", above=0.0, remedy="band=10, the half-width in bps")
+    check_event(horizon, band)
 
 
-def convergence_probability(fit: Fit, horizon: float = 8.0, band: float = 10.0, target: float = 0.0) -> pd.DataFrame:
+def no_return(problem: Problem, x: Array, state: State, event: Event, **grid: Any) -> Array:
+    """P(outside the band and not back within the horizon) by row, (n,), the regimes weighted and free to change."""
+    lost = outside(problem, x, state, horizon=event.horizon, band=event.band, target=event.target, **grid)
+    return np.asarray(np.clip((state.weights * lost).sum(axis=1), 0.0, 1.0))
+
+
+def convergence_probability(
+    fit: Fit, horizon: float = 8.0, band: float | None = None, target: float | None = None
+) -> pd.DataFrame:
     """P(the basis is within `band` bps of `target` now or at some moment within `horizon` hours), by time.
 
-    Columns: probability (given data to the row), and probability_no_return, its complement.
+    `target`: default the interest of the funding rule attached to the data, 0 without one; `band`: default 10 bps and
+    the rule's damper; attrs hold what was used: horizon, band, target, rule. Columns: probability (given data to the
+    row), probability_no_return, its complement, and operational: true at rows masked or missing, where both are NaN.
     First passage is monitored continuously; on the way the regime may change and a slow level moves. Covariates stay
     at their medians over the rows, whatever they are at the row, and the jumps of `Settlement` within the
-    horizon are left out.
+    horizon are left out. Errors: ModelError.
     """
-    check_band(horizon, band)
-    state = state_of(fit.problem, fit.filtered)
-    lost = outside(fit.problem, fit.x, state, horizon=horizon, band=band, target=target)
-    no_return = np.clip((state.weights * lost).sum(axis=1), 0.0, 1.0)
-    return pd.DataFrame({"probability": 1.0 - no_return, "probability_no_return": no_return}, index=fit.problem.time)
+    event = event_of(checked_fit(fit).data, horizon, band, target)
+    lost = no_return(fit.problem, fit.x, state_of(fit.problem, fit.filtered), event)
+    frame = pd.DataFrame({"probability": 1.0 - lost, "probability_no_return": lost}, index=fit.problem.time)
+    return reported(frame, fit.problem, event)
 
 
-def inside_probability(fit: Fit, horizon: float = 8.0, band: float = 10.0, target: float = 0.0) -> pd.DataFrame:
+def inside_probability(
+    fit: Fit, horizon: float = 8.0, band: float | None = None, target: float | None = None
+) -> pd.DataFrame:
     """P(the basis is inside the band exactly `horizon` hours ahead), by time, from the filtered state.
 
+    Band, target, attrs and the column operational as in `convergence_probability`.
     Covariates stay at their medians over the rows, and the jumps of `Settlement` within the horizon are left out.
     """
     from scipy.stats import norm
 
-    check_band(horizon, band)
+    event = event_of(checked_fit(fit).data, horizon, band, target)
+    low, high = event.target - event.band, event.target + event.band
     if fit.problem.layout.regimes > 1:
         raise ModelError("inside_probability serves one regime", remedy="bm.convergence_probability(fit)")
     nat = typical(fit.problem, fit.x)
@@ -131,5 +145,5 @@ def inside_probability(fit: Fit, horizon: float = 8.0, band: float = 10.0, targe
     grown = variance * -np.expm1(-2 * kappa * horizon) / (2 * kappa) if kappa != 0 else variance * horizon
     grown += ws * -np.expm1(-2 * ks * horizon) / (2 * ks) if ks > 0 else 0.0
     sd = np.sqrt(phi**2 * v[:, 0] + 2 * phi * rho * v[:, 1] + rho**2 * v[:, 2] + grown)
-    inside = norm.cdf((target + band - mean) / sd) - norm.cdf((target - band - mean) / sd)
-    return pd.DataFrame({"probability": inside}, index=fit.problem.time)
+    inside = norm.cdf((high - mean) / sd) - norm.cdf((low - mean) / sd)
+    return reported(pd.DataFrame({"probability": inside}, index=fit.problem.time), fit.problem, event)

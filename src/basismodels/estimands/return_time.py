@@ -10,12 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels._typical import typical
-from basismodels.estimands.passage import check_band
+from basismodels.estimands.event import event_of, reported
 from basismodels.estimands.state import state_of
 from basismodels.likelihood.passage_mean import State
 from basismodels.likelihood.transition import stationary_law
 from basismodels.likelihood.wander import differences
-from basismodels.results import Fit
+from basismodels.results import Fit, checked_fit
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -33,16 +33,18 @@ class Slow(NamedTuple):
     rates: Array
 
 
-def expected_return_time(fit: Fit, band: float = 10.0, target: float = 0.0) -> pd.DataFrame:
+def expected_return_time(fit: Fit, band: float | None = None, target: float | None = None) -> pd.DataFrame:
     """Expected hours until the basis is within `band` bps of `target`, by time, from the filtered state.
 
     Column hours: zero inside the band, infinite where a regime that is never left does not revert, or where the time
-    is beyond the reach of double precision. The basis is monitored continuously, without its noise; regimes change and
-    a slow level moves on the way. The expectation solves the backward equation L T + Q T = -1 outside the band,
+    is beyond the reach of double precision; NaN at rows masked or missing, which the column operational tells. Band,
+    target and attrs as in `convergence_probability`. The basis is monitored continuously, without its noise; regimes
+    change and a slow level moves on the way. The expectation solves the backward equation L T + Q T = -1 outside the band,
     T = 0 at its edge (Karlin & Taylor 1981), on a grid. Covariates stay at their medians, and payments make no jump.
     Errors: ModelError.
     """
-    check_band(1.0, band)
+    event = event_of(checked_fit(fit).data, band=band, target=target)
+    band, target = event.band, event.target
     nat = typical(fit.problem, fit.x)
     kappa, drift, variance, rates = nat.kappa[0], nat.drift[0], nat.variance[0], nat.rates[0]
     slow = None
@@ -52,7 +54,9 @@ def expected_return_time(fit: Fit, band: float = 10.0, target: float = 0.0) -> p
     hours = np.zeros(len(state.weights))
     for sign in (1.0, -1.0):
         hours += _one_side(state, kappa, sign * (drift - kappa * target), variance, rates, slow, sign, target, band)
-    return pd.DataFrame({"hours": hours}, index=fit.problem.time)
+    frame = reported(pd.DataFrame({"hours": hours}, index=fit.problem.time), fit.problem, event)
+    del frame.attrs["horizon"]  # there is none
+    return frame
 
 
 def _one_side(

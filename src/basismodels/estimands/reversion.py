@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
-from basismodels.estimands.failure import Event, centre_of
+from basismodels.estimands.event import event_of
+from basismodels.estimands.failure import centre_of
 from basismodels.inference.inversion import speeds
 from basismodels.inference.inversion_path import PathRoot
 from basismodels.inference.monte_carlo import p_value
@@ -88,7 +89,7 @@ def _speed(fit: Fit, regime: int | None) -> str:
     """Name of the speed of a regime; ModelError where it is none to test."""
     count = fit.problem.layout.regimes
     if regime is None:
-        regime = int(np.argmax(np.nan_to_num(centre_of(fit, Event()).phi, nan=-1.0))) if count > 1 else 0
+        regime = int(np.argmax(np.nan_to_num(centre_of(fit, event_of(fit.data)).phi, nan=-1.0))) if count > 1 else 0
     if isinstance(regime, bool) or not isinstance(regime, int) or not 0 <= regime < count:
         raise ModelError(f"regime must be a whole number below {count}, got {regime!r}")
     name = f"kappa[{regime}]" if f"kappa[{regime}]" in fit.names else "kappa"

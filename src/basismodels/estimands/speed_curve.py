@@ -14,7 +14,7 @@ from basismodels.errors import ModelError
 from basismodels.estimands.convergence import to_half_life
 from basismodels.inference.intervals import checked_level
 from basismodels.model import design_again
-from basismodels.results import Fit
+from basismodels.results import Fit, checked_fit
 
 Array = NDArray[np.float64]
 _POINTS = 41
@@ -36,6 +36,7 @@ def speed_curve(
     where it carries any, else normal on the scale of the link. Errors: ModelError where kappa's
     formula does not name the column, or the fit has neither draws nor standard errors.
     """
+    checked_fit(fit)
     checked_level(level)
     made = fit.problem.designs.get("kappa")
     if made is None or not any(column in re.findall(r"\w+", name) for name in made.columns):

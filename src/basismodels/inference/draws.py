@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from basismodels.errors import ModelError
+from basismodels.errors import ModelError, whole
+from basismodels.inference.tasks import generator_of
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
@@ -17,7 +18,8 @@ def draws_of(fit: Fit, m: int = 500, rng: np.random.Generator | int | None = Non
     Errors: ModelError where the information is not positive definite or an estimate is at
     its bound, since no normal law describes that; `bm.bootstrap(fit)` does.
     """
-    generator = np.random.default_rng(0 if rng is None else rng)
+    generator = generator_of(rng)
+    m = whole(m, "draws", remedy="draws=200")
     if fit.draws is not None:
         if len(fit.draws) <= m:
             return fit.draws

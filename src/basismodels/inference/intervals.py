@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from basismodels._limits import draw_limits
-from basismodels.errors import ModelError
+from basismodels.errors import ModelError, whole
 from basismodels.inference.bootstrap import bootstrap
 from basismodels.inference.draws import draws_of
 from basismodels.inference.inversion import invert, speeds
@@ -18,7 +18,8 @@ from basismodels.inference.profile import profile_interval
 from basismodels.inference.profile_ou import plain_limits
 from basismodels.inference.sandwich import sandwich
 from basismodels.inference.studentised import studentised_interval
-from basismodels.results import Fit
+from basismodels.inference.tasks import generator_of
+from basismodels.results import Fit, checked_fit
 
 METHODS = ("inversion", "studentised", "bootstrap", "profile", "wald", "sandwich", "draws")
 Progress = Callable[[int, int], None]
@@ -48,6 +49,9 @@ def conf_int(
     """
     chosen = method_of(fit, method)
     checked_level(level)
+    if draws is not None:
+        whole(draws, "draws", least=0 if chosen == "inversion" else 2, remedy="draws=199")
+    generator_of(rng)
     if chosen == "inversion":
         return _inverted(fit, level, draws, rng, progress)
     if chosen == "studentised":
@@ -96,11 +100,12 @@ def bootstrapped(fit: Fit, draws: int | None, rng: Seed, progress: Progress | No
     """The fit with bootstrap draws: its own where it carries some and no number is asked for."""
     if fit.draws_kind == "bootstrap" and draws is None:
         return fit
-    return bootstrap(fit, draws or 1000, rng=rng, progress=progress)
+    return bootstrap(fit, 1000 if draws is None else draws, rng=rng, progress=progress)
 
 
 def method_of(fit: Fit, method: str | None) -> str:
     """The method asked for, or the fit's default; ModelError lists what there is."""
+    checked_fit(fit)
     chosen: object = method
     if method is None:
         chosen = "draws" if fit.draws is not None else _default(fit)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from basismodels.errors import ModelError
+from basismodels.errors import ModelError, whole
 from basismodels.inference.bootstrap import simulator, with_series
 from basismodels.inference.mle import optima_of
 from basismodels.inference.monte_carlo import p_value
@@ -23,7 +23,7 @@ from basismodels.inference.starts import bounds, scales
 from basismodels.inference.tasks import chunks, key_of, packed, run_tasks, seed_of, unpacked
 from basismodels.inference.warm import curvature, warm_fit
 from basismodels.problem import Problem
-from basismodels.results import Fit
+from basismodels.results import Fit, checked_fit
 
 Array = NDArray[np.float64]
 _CHUNK = 5
@@ -87,8 +87,9 @@ def likelihood_ratio_test(
 
 
 def _check(null: Fit, alternative: Fit, starts: int) -> None:
-    if starts < 1:
-        raise ModelError(f"starts must be a positive whole number, got {starts!r}")
+    for one in (null, alternative):
+        checked_fit(one)
+    whole(starts, "starts")
     if null.data.fingerprint != alternative.data.fingerprint or null.nobs != alternative.nobs:
         raise ModelError("the two fits are of other data", remedy="fit both models to one series, with one initial=")
     if len(alternative.x) <= len(null.x):

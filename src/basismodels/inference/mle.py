@@ -17,6 +17,7 @@ from basismodels.errors import ModelError
 from basismodels.inference.diagnose import diagnose
 from basismodels.inference.labels import ordered
 from basismodels.inference.starts import Scales, bounds, candidates, observed, perturbation, scales, steps
+from basismodels.inference.tasks import generator_of
 from basismodels.likelihood import hamilton_layout, ou
 from basismodels.likelihood.hamilton_layout import Places, places
 from basismodels.model import Component, Model
@@ -69,7 +70,7 @@ def fit_problem(
     began = time.perf_counter()
     size = scales(problem)
     box = bounds(problem, size)
-    optima = optima_of(problem, size, box, starts, np.random.default_rng(0 if rng is None else rng), progress)
+    optima = optima_of(problem, size, box, starts, generator_of(rng), progress)
     best = max(optima, key=lambda o: o.llf)
     x = ordered(problem, best.x)
     information = observed_information(problem, x)

@@ -19,6 +19,7 @@ from basismodels.inference.priors import described, draws_from, priors_of
 from basismodels.inference.pymc_model import pymc_model
 from basismodels.inference.samplers import SAMPLERS, Chains
 from basismodels.inference.starts import bounds, scales
+from basismodels.inference.tasks import generator_of
 from basismodels.model import Component, Model
 from basismodels.problem import Problem, bind
 from basismodels.results import Fit
@@ -93,7 +94,7 @@ def sample_problem(
 ) -> Fit:
     """As `sample`, for a model already bound to data."""
     began = time.perf_counter()
-    generator = np.random.default_rng(0 if rng is None else rng)
+    generator = generator_of(rng)
     seed = int(generator.integers(2**31))
     laws = priors_of(problem, priors)
     first = fit_problem(problem, starts=starts, rng=seed)

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels._limits import draw_limits
-from basismodels.errors import ModelError
+from basismodels.errors import ModelError, whole
 from basismodels.inference.bootstrap import with_series
 from basismodels.inference.labels import matched
 from basismodels.inference.mle import covariance, observed_information
@@ -62,7 +62,7 @@ def studentised_interval(
             "no studentised interval: the fit has no standard errors",
             remedy='bm.conf_int(fit, method="bootstrap")',
         )
-    pivots = pivots_of(fit, draws or DRAWS, rng, progress)
+    pivots = pivots_of(fit, DRAWS if draws is None else draws, rng, progress)
     low, high = _limits(pivots, level)
     spec = fit.problem.spec
     lower, upper = _natural(spec, centre - high * se), _natural(spec, centre - low * se)
@@ -103,8 +103,7 @@ def pivots_of(
     fit: Fit, draws: int, rng: np.random.Generator | int | None = None, progress: Progress | None = None
 ) -> Pivots:
     """Studentised refits of series simulated at the fit; remembered where the seed is a number."""
-    if draws < 2:
-        raise ModelError(f"draws must be a whole number above one, got {draws!r}")
+    whole(draws, "draws", least=2, remedy="draws=199")
     if isinstance(rng, np.random.Generator):
         return _made(fit, draws, seed_of(rng), progress)
     key = (draws, seed_of(rng))

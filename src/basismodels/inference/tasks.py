@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from basismodels.errors import ModelError, StoreError
+from basismodels.errors import ModelError, StoreError, whole
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 _DIGEST = 32
 _BARREN = 3
+_SEED = "rng=1, or numpy.random.default_rng(1)"
 
 
 def run_tasks(
@@ -91,14 +92,23 @@ def workers(n_jobs: int | None) -> int:
 
 def chunks(draws: int, size: int) -> list[tuple[int, int]]:
     """Jobs (first, count) of at most `size` draws each; ModelError where `draws` is no positive whole number."""
-    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
-        raise ModelError(f"draws must be a positive whole number, got {draws!r}")
+    draws = whole(draws, "draws")
     return [(first, min(size, draws - first)) for first in range(0, draws, size)]
 
 
 def seed_of(rng: np.random.Generator | int | None) -> int:
-    """The number that seeds every task: one drawn from a generator, a seed itself, zero for none."""
-    return int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else int(rng or 0)
+    """The number that seeds every task: one drawn from a generator, a seed itself, zero for none. ModelError."""
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(2**63))
+    return 0 if rng is None else whole(rng, "rng", least=0, remedy=_SEED)
+
+
+def generator_of(rng: np.random.Generator | int | None) -> np.random.Generator:
+    """A generator as it is, or one from a seed, zero for none; ModelError for anything else."""
+    try:
+        return np.random.default_rng(0 if rng is None else rng)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"rng must be a seed or a generator, got {rng!r}", remedy=_SEED) from error
 
 
 def key_of(*parts: Any) -> str:

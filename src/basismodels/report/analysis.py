@@ -12,13 +12,16 @@ import pandas as pd
 
 from basismodels.errors import BasismodelsError, DataError
 from basismodels.estimands.convergence import half_life
+from basismodels.estimands.event import Event, event_of
 from basismodels.estimands.failure import failure_probability
+from basismodels.funding.covariates import rule_of
 from basismodels.inference.mle import fit as fit_model
 from basismodels.inference.particle import ParticleLoglik, particle_loglik
 from basismodels.model import Component, Model, as_model
 from basismodels.presets import parse_model
 from basismodels.problem import known_to_all
-from basismodels.report import event, spells
+from basismodels.report import spells
+from basismodels.report.event import NAME, no_return
 from basismodels.report.fitness import Fitness, fitness
 from basismodels.results import Estimate, Fit
 from basismodels.series import BasisSeries
@@ -34,11 +37,12 @@ MOST_DRAWS, LEAST_DRAWS, DRAWN_ROWS = 200, 40, 3_000_000
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked: horizon (h), band and target (bps), interval level, starts, law of the first state, seed."""
+    """What was asked: horizon (h), band and target (bps, None: as the funding rule says), interval level, starts, law
+    of the first state, seed."""
 
     horizon: float = 24.0
-    band: float = 10.0
-    target: float = 0.0
+    band: float | None = None
+    target: float | None = None
     level: float = 0.95
     starts: int = 20
     initial: str = "stationary"
@@ -96,10 +100,11 @@ class Failing:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """All of it: one entry a model, the one chosen, failure with and without regimes."""
+    """All of it: what counts as failure, one entry a model, the one chosen, failure with and without regimes."""
 
     data: BasisSeries
     settings: Settings
+    event: Event
     entries: tuple[Entry, ...]
     chosen: Entry
     fit: Fit
@@ -126,19 +131,24 @@ def analyse(
     chosen = best(entries)
     if chosen is None or chosen.fit is None:
         raise DataError("no model could be fitted: " + "; ".join(f"{e.label}: {e.error}" for e in entries))
-    lost = event.no_return(
-        chosen.fit, settings.horizon, settings.band, target=settings.target, level=settings.level,
-        draws=draws_for(data.n), rng=settings.rng,
-    )  # fmt: skip
+    event = _event(data, entries, settings)
+    lost = no_return(chosen.fit, event, level=settings.level, draws=draws_for(data.n), rng=settings.rng)
     steps.after(lost)
-    failing = steps.after(_failing(entries, settings, data.n))
+    failing = steps.after(_failing(entries, event, settings, data.n))
     return Analysis(
-        data, settings, entries, chosen, chosen.fit, lost,
-        spells.spells(chosen.fit, lost[event.NAME].to_numpy() > 0.5),
-        spells.excursions(chosen.fit, settings.band, settings.target),
+        data, settings, event, entries, chosen, chosen.fit, lost,
+        spells.spells(chosen.fit, lost[NAME].to_numpy() > 0.5),
+        spells.excursions(chosen.fit, event.band, event.target),
         failing, steps.after(fitness(chosen.fit, settings.level, settings.rng)),
         tuple(_notes(whole.n - data.n, data, entries)),
     )  # fmt: skip
+
+
+def _event(data: BasisSeries, entries: Sequence[Entry], settings: Settings) -> Event:
+    """One event for every model: by the rule of the data, else by the one that a model's formulas asked for."""
+    series = [data, *(e.fit.data for e in entries if e.fit is not None)]
+    known = next((one for one in series if rule_of(one) is not None), data)
+    return event_of(known, settings.horizon, settings.band, settings.target)
 
 
 class _Steps:
@@ -188,13 +198,15 @@ def best(entries: Sequence[Entry]) -> Entry | None:
     return min(pool, key=lambda e: e.bic, default=None)
 
 
-def _failing(entries: Sequence[Entry], settings: Settings, n: int) -> Failing | None:
+def _failing(entries: Sequence[Entry], event: Event, settings: Settings, n: int) -> Failing | None:
     """Failure by the best trusted model with regimes; None where there is none."""
     entry = best([e for e in entries if e.ok and e.fit is not None and e.fit.problem.layout.regimes > 1])
     if entry is None or entry.fit is None:
         return None
     s, fit = settings, entry.fit
-    frame = failure_probability(fit, s.horizon, s.band, s.level, target=s.target, draws=draws_for(n), rng=s.rng)
+    frame = failure_probability(
+        fit, event.horizon, event.band, s.level, target=event.target, draws=draws_for(n), rng=s.rng
+    )
     held = spells.spells(fit, frame["smoothed"].to_numpy() > 0.5)
     return Failing(entry, fit, frame, frame.attrs["regimes"], int(frame.attrs["draws"]), held)
 

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from basismodels._limits import draw_limits
 from basismodels.errors import ModelError
+from basismodels.estimands import passage
+from basismodels.estimands.event import Event
 from basismodels.estimands.failure import COARSE
-from basismodels.estimands.passage import convergence_probability, outside
+from basismodels.estimands.passage import convergence_probability
 from basismodels.estimands.state import state_of
 from basismodels.inference.draws import draws_of
 from basismodels.results import Fit
@@ -22,45 +24,39 @@ NAME = "probability_no_return"
 
 def no_return(
     fit: Fit,
-    horizon: float,
-    band: float,
+    event: Event,
     *,
-    target: float = 0.0,
     level: float = 0.95,
     draws: int = 200,
     rng: np.random.Generator | int | None = None,
 ) -> pd.DataFrame:
-    """P(outside the band and not back within `horizon` hours | data to the row), by time.
+    """P(outside the band and not back within the horizon | data to the row), by time; NaN where operational.
 
     Columns probability_no_return, _lower and _upper (quantiles over draws of the parameters);
     where a fit has no draws the limits are NaN and attrs["note"] says why.
     """
-    frame = convergence_probability(fit, horizon=horizon, band=band, target=target)[[NAME]].copy()
+    frame = convergence_probability(fit, event.horizon, event.band, event.target)[[NAME]].copy()
     try:
         points = draws_of(fit, draws, rng)
     except ModelError as error:
         frame.attrs["note"] = error.what
         return frame.assign(**{f"{NAME}_lower": np.nan, f"{NAME}_upper": np.nan})
-    paths = _paths(fit, points, horizon, band, target)
-    lower, upper = draw_limits(np.reshape(paths, (-1, len(frame))), level)
+    paths = np.reshape(_paths(fit, points, event), (-1, len(frame)))
+    lower, upper = draw_limits(np.where(fit.problem.seen[fit.problem.first :], paths, np.nan), level)
     frame.attrs["draws"] = len(paths)
     return frame.assign(**{f"{NAME}_lower": lower, f"{NAME}_upper": upper})
 
 
-def _paths(fit: Fit, points: Array, horizon: float, band: float, target: float) -> Array:
+def _paths(fit: Fit, points: Array, event: Event) -> Array:
     """The probability by time under each draw, (draws, n); a draw under which it is not finite is left out."""
     problem = fit.problem
 
     def one(x: Array) -> Array | None:
         try:
             state = state_of(problem, problem.engine.filter(problem.layout, x))
-            lost = outside(
-                problem, x, state, horizon=horizon, band=band, target=target,
-                points=COARSE["points"], steps=COARSE["steps"],
-            )  # fmt: skip
+            path = passage.no_return(problem, x, state, event, **COARSE)
         except (ModelError, np.linalg.LinAlgError):
             return None
-        path = np.clip((state.weights * lost).sum(axis=1), 0.0, 1.0)
         return path if np.isfinite(path).all() else None
 
     with ThreadPoolExecutor(max_workers=2) as pool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from basismodels.report.analysis import Analysis, Failing
 from basismodels.report.event import NAME
-from basismodels.report.format import bps, date, given, probability, share, span
+from basismodels.report.format import around, bps, date, probability, share, span
 from basismodels.report.key import failing_now, last_row, no_return_draws, no_return_now
 from basismodels.report.spells import Spell, longest, share_of
 
@@ -19,7 +19,7 @@ _LONG = 20 * 24.0
 
 def event(a: Analysis) -> str:
     """The regime-free event in words."""
-    return f"no return into ±{given(a.settings.band)} bps within {span(a.settings.horizon)}"
+    return f"no return into {around(a.event.band, a.event.target)} within {span(a.event.horizon)}"
 
 
 def verdict(a: Analysis) -> list[str]:
@@ -45,7 +45,7 @@ def verdict(a: Analysis) -> list[str]:
 
 
 def _lasted(spell: Spell | None, a: Analysis) -> TypeGuard[Spell]:
-    return spell is not None and spell.hours >= a.settings.horizon and spell.rows >= BARS
+    return spell is not None and spell.hours >= a.event.horizon and spell.rows >= BARS
 
 
 def _held(a: Analysis, held: Spell) -> str:
@@ -84,7 +84,7 @@ def _dates(spell: Spell) -> str:
 def _another(a: Analysis, worst: Spell) -> list[str]:
     """The next longest failing spell, where it is a fifth of the longest or more."""
     rest = longest(tuple(s for s in a.lost if s is not worst))
-    if rest is None or rest.hours < max(a.settings.horizon, 0.2 * worst.hours):
+    if rest is None or rest.hours < max(a.event.horizon, 0.2 * worst.hours):
         return []
     when = "before" if rest.start < worst.start else "again"
     between = f"with the basis between {bps(rest.lowest)} and {bps(rest.highest)}"
@@ -102,7 +102,7 @@ def _in_all(a: Analysis) -> list[str]:
 def _outside(a: Analysis) -> list[str]:
     """The longest observed stretch outside the band where it outlasted the horizon: a fact beside the model's view."""
     out = longest(a.outside)
-    if out is None or out.hours <= a.settings.horizon:
+    if out is None or out.hours <= a.event.horizon:
         return []
     return [
         f"Yet observed closes stayed outside the band for {span(out.hours)}, {_dates(out)}, between "
@@ -159,18 +159,18 @@ def _none(a: Analysis, f: Failing) -> list[str]:
 
 def _bound(a: Analysis, f: Failing) -> str:
     """An upper bound on the probability of a failure regime, from the draws."""
-    doubt = float(np.nanmax(f.regimes["probability_fails"].to_numpy(dtype=float), initial=-math.inf))
-    if f.draws == 0 or not math.isfinite(doubt):
+    doubt, bound = (float(f.frame.attrs[name]) for name in ("share_of_draws", "upper_bound"))
+    if math.isnan(bound):
         return f"There is no bound on that, for there are no draws: {f.frame.attrs.get('note', 'none was finite')}."
     if doubt == 0.0:
         return (
             f"None of {f.draws} draws of its parameters has one either: the probability that a regime fails is below "
-            f"{share(3.0 / f.draws)} (95% bound, of the doubt about the parameters)."
+            f"{share(bound)} (95% bound, of the doubt about the parameters)."
         )
     upper = failing_now(a)[2]
     return (
-        f"Yet {share(doubt)} of {f.draws} draws of its parameters have one; the upper {a.settings.level:.0%} limit "
-        f"of the probability that it holds at the last observation is {probability(upper)}."
+        f"Yet {share(doubt)} of {f.draws} draws of its parameters have one (95% bound {share(bound)}); the upper "
+        f"{a.settings.level:.0%} limit of the probability that it holds at the last observation is {probability(upper)}."
     )
 
 

@@ -42,6 +42,11 @@ def given(value: float) -> str:
     return f"{value:g}"
 
 
+def around(band: float, target: float) -> str:
+    """The band about its level, bps: the level is named where it is not zero."""
+    return f"{given(target)} ± {given(band)} bps" if target else f"±{given(band)} bps"
+
+
 def hours(value: float, *more: str) -> str:
     """A duration given in hours; days or years where it is long, and what else there is to say, in brackets."""
     if math.isfinite(value) and value < 0.1:

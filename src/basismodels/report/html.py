@@ -12,12 +12,13 @@ from typing import Any
 import pandas as pd
 
 from basismodels.errors import ModelError
-from basismodels.estimands.passage import check_band
+from basismodels.estimands.event import check_event
 from basismodels.inference.intervals import checked_level
 from basismodels.model import Component, Model
 from basismodels.report import pictures, tables
 from basismodels.report.analysis import Analysis, Progress, Rng, Settings, analyse
 from basismodels.report.citations import cite
+from basismodels.report.format import around
 from basismodels.report.key import key_figures, masked
 from basismodels.report.words import paragraph, source
 from basismodels.results import Fit
@@ -43,7 +44,8 @@ def write_report(
     *,
     models: Sequence[str | Component | Model] = DEFAULT_MODELS,
     horizon: float = 24.0,
-    band: float = 10.0,
+    band: float | None = None,
+    target: float | None = None,
     level: float = 0.95,
     starts: int = 20,
     initial: str = "stationary",
@@ -53,17 +55,18 @@ def write_report(
 ) -> Report:
     """Fit `models` to a series and write the report to `out`, one self-contained HTML file.
 
-    `horizon` (h) and `band` (bps) define failure; `level` is that of the intervals; `command` is
+    `horizon` (h), `band` and `target` (bps) define failure, the last two by default through the funding rule of the
+    data or of a model's formulas, as in `bm.failure_probability`; `level` is that of the intervals; `command` is
     printed as the way to make the file again; `progress(done, total)` is told of each step.
     The file appears whole or not at all. Errors: ModelError, DataError.
     """
     path = Path(out)
     _writable(path)
-    check_band(horizon, band)
+    check_event(horizon, band, target)
     checked_level(level)
     if not models:
         raise ModelError("a report needs at least one model", remedy=f"models={DEFAULT_MODELS!r}")
-    settings = Settings(horizon=horizon, band=band, level=level, starts=starts, initial=initial, rng=rng)
+    settings = Settings(horizon=horizon, band=band, target=target, level=level, starts=starts, initial=initial, rng=rng)
     analysis = analyse(data, models, settings, progress)
     save(path, render(analysis, command))
     fits = {e.label: e.fit for e in analysis.entries if e.fit is not None}
@@ -88,6 +91,7 @@ def render(analysis: Analysis, command: str = "") -> str:
     return template.from_string(text).render(
         a=analysis,
         title=source(analysis),
+        around=around(analysis.event.band, analysis.event.target),
         paragraphs=paragraph(analysis).split("\n\n"),
         over_time=Markup(pictures.over_time(analysis)),
         half_lives=Markup(pictures.half_lives(analysis)),

@@ -96,8 +96,12 @@ def key_figures(a: Analysis) -> dict[str, Any]:
         **_spells("no_return", a.fit, a.lost),
         **_spells("outside", a.fit, a.outside),
         **_spells("regime", *((a.failing.fit, a.failing.spells) if a.failing and a.failing.tells else (a.fit, ()))),
-        "horizon": a.settings.horizon,
-        "band": a.settings.band,
+        "failure_found": bool(a.failing and a.failing.frame.attrs["found"]),
+        "failure_upper_bound": float(a.failing.frame.attrs["upper_bound"]) if a.failing else math.nan,
+        "horizon": a.event.horizon,
+        "band": a.event.band,
+        "target": a.event.target,
+        "rule": a.event.rule,
         "level": a.settings.level,
     }
 

@@ -41,7 +41,7 @@ def _basis(a: Analysis, ax: Axes) -> None:
     """Shading by the model that tells of failure, else by the chosen one."""
     fit = a.failing.fit if a.failing is not None else a.fit
     failing = a.failing.failing if a.failing is not None and a.failing.tells else ()
-    figures.basis(fit, ax, failing=failing, band=a.settings.band, target=a.settings.target)
+    figures.basis(fit, ax, failing=failing, band=a.event.band, target=a.event.target)
 
 
 def half_lives(a: Analysis) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from basismodels.report.format import bare_hours, bps, date, given, hours, probability, share, span
+from basismodels.report.format import around, bare_hours, bps, date, hours, probability, share, span
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +40,7 @@ def _key(report: Report) -> Any:
 
 def key_rows(key: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Name, value and limits of each key figure as text."""
-    event = f"no return into ±{given(key['band'])} bps within {span(key['horizon'])}"
+    event = f"no return into {around(key['band'], key['target'])} within {span(key['horizon'])}"
     rows = [
         ("model", key["model"], "" if key["trusted"] else "not to be trusted"),
         ("half-life, combined", hours(key["half_life"]), _limits(key, "half_life", hours)),

@@ -7,7 +7,7 @@ import math
 from basismodels.estimands.convergence import shares
 from basismodels.report.analysis import Analysis, Entry
 from basismodels.report.failure_words import now, regimes, verdict
-from basismodels.report.format import bps, date, disagrees, hours, interval, number, share
+from basismodels.report.format import around, bps, date, disagrees, hours, interval, number, share
 from basismodels.report.key import level_now, masked, thetas
 from basismodels.results import Estimate
 
@@ -131,6 +131,11 @@ def _why(e: Entry) -> str:
 
 def _cautions(a: Analysis) -> list[str]:
     out = [f"{note[0].upper()}{note[1:]}." for note in a.notes]
+    if a.event.rule:
+        out.append(
+            f"Level and width of the band, {around(a.event.band, a.event.target)}, follow from the interest and the "
+            f"damper of the funding rule of {a.event.rule}."
+        )
     rows, kinds = masked(a)
     if rows:
         named = ", ".join(kind.replace("_", " ") for kind in kinds) or "missing"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basismodels.errors import DataError
-from basismodels.estimands.failure import Event
+from basismodels.estimands.event import Event
 from basismodels.estimands.mixture import Mixture
 from basismodels.scoring.events import failures
 from basismodels.scoring.forward import seen_values, values_of

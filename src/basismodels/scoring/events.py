@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.estimands.failure import Event
+from basismodels.estimands.event import Event
 
 Array = NDArray[np.float64]
 

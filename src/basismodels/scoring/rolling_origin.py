@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from basismodels.engine import objective
 from basismodels.errors import BasismodelsError, DataError, ModelError
-from basismodels.estimands.failure import Event
+from basismodels.estimands.event import Event
 from basismodels.estimands.mixture import Mixture
-from basismodels.estimands.passage import check_band, outside
+from basismodels.estimands.passage import check_band, no_return
 from basismodels.estimands.state import of_moments
 from basismodels.inference.intervals import checked_level
 from basismodels.inference.mle import descend, fit_problem, is_plain_ou
@@ -87,7 +87,7 @@ def rolling_origin(
     name; None takes every preset whose columns the data have, and every baseline. `refit`: how often (a pandas
     frequency), None never; `horizon`: rows ahead, beyond one the first rows after a refit are not scored;
     `window`: train on the last such span only, e.g. "730D", default all of the past; `failure`: horizon (h)
-    and band (bps) of the failure event. The first fit takes `starts` starting points, later ones start from
+    and band (bps), around 0, of the failure event. The first fit takes `starts` starting points, later ones start from
     the last optimum. Errors: ModelError, DataError.
     """
     check_band(*failure)
@@ -222,8 +222,7 @@ def _law(fit: Fit, ahead: Ahead, horizon: int) -> Mixture:
 def _failing(fit: Fit, ahead: Ahead, event: Event) -> Array:
     """P(outside the band and no return within the horizon) at the new rows, from the filter."""
     state = of_moments(ahead.filtered.p, ahead.filtered.mean, ahead.filtered.var)
-    lost = outside(fit.problem, fit.x, state, horizon=event.horizon, band=event.band, target=event.target)
-    return np.asarray(np.clip((state.weights * lost).sum(axis=1), 0.0, 1.0))
+    return no_return(fit.problem, fit.x, state, event)
 
 
 def _scores(said: Mapping[str, list[Said]], blocks: Sequence[Block], data: BasisSeries, plan: Plan) -> Scores:
