@@ -49,7 +49,7 @@ _HOMES = {
     "estimands.reversion": ("reversion_test",),
     "inference.refilter": ("refilter",),
     "estimands.convergence": ("half_life", "stationary_sd"),
-    "estimands.passage": ("convergence_probability", "inside_probability"),
+    "estimands.passage": ("convergence_probability", "inside_probability", "level_passage"),
     "estimands.failure": ("failure_probability", "failure_regimes"),
     "estimands.rolling": ("rolling",),
     "estimands.funding_diagnostic": ("funding_diagnostic", "FundingDiagnostic"),
@@ -118,6 +118,7 @@ if TYPE_CHECKING:
     from basismodels.estimands.outlook import failure_outlook as failure_outlook
     from basismodels.estimands.passage import convergence_probability as convergence_probability
     from basismodels.estimands.passage import inside_probability as inside_probability
+    from basismodels.estimands.passage import level_passage as level_passage
     from basismodels.estimands.return_time import expected_return_time as expected_return_time
     from basismodels.estimands.reversion import reversion_test as reversion_test
     from basismodels.estimands.rolling import rolling as rolling

@@ -161,3 +161,25 @@ def test_a_profile_does_not_end_in_a_lesser_maximum():
     lower, upper = profile_interval(fit, "jump:funding_paid")
     assert lower < 0.6 * fit.params["jump:funding_paid"]
     assert upper > 4.0 * fit.params["jump:funding_paid"]
+
+
+@pytest.mark.parametrize("method", ["bootstrap", "studentised", "wald"])
+@pytest.mark.parametrize("draws", [0, 1, -5, 2.5, "x", True])
+def test_draws_that_make_no_interval_are_refused(fit, method, draws):
+    with pytest.raises(bm.ModelError, match="draws must be a whole number of at least 2"):
+        bm.conf_int(fit, method, draws=draws)
+
+
+@pytest.mark.parametrize("rng", ["a", -1, 1.5])
+def test_a_seed_that_is_none_is_refused(fit, rng):
+    for call in (bm.conf_int, bm.bootstrap, bm.failure_probability):
+        with pytest.raises(bm.ModelError, match="rng"):
+            call(fit, rng=rng)
+
+
+@pytest.mark.parametrize(
+    ("at", "said"), [({"zz": 1.0}, "zz"), ({"funding_last": "x"}, "funding_last"), (3.0, "at must")]
+)
+def test_a_half_life_at_what_is_no_column_or_number_is_refused(fit, at, said):
+    with pytest.raises(bm.ModelError, match=said):
+        bm.half_life(fit, method="wald", at=at)

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from basismodels._finding import Finding
+from basismodels.estimands.failure import upper_bound
 from basismodels.report import format as said
 from basismodels.report.analysis import Analysis, Failing, Settings, analyse
 from basismodels.report.event import NAME
@@ -40,7 +41,9 @@ def failing_with(a: Analysis, phi: list[float], doubt: list[float]) -> Analysis:
     assert a.failing is not None
     fails = [p >= 0.5 for p in phi]
     table = a.failing.regimes.assign(phi=phi, fails=fails, probability_fails=doubt)
-    held: Failing = replace(a.failing, regimes=table)
+    frame = a.failing.frame.copy()
+    frame.attrs |= {"share_of_draws": max(doubt), "upper_bound": upper_bound(round(200 * max(doubt)), 200)}
+    held: Failing = replace(a.failing, regimes=table, frame=frame)
     return replace(a, failing=held)
 
 
@@ -98,7 +101,7 @@ def test_no_failure_regime_comes_with_a_bound(analysis: Analysis) -> None:
     assert "No failure regime was found" in sure
     assert "below 1.5% (95% bound" in sure
     unsure = paragraph(failing_with(analysis, [0.01, 0.4], [0.0, 0.3]))
-    assert "Yet 30% of 200 draws of its parameters have one; the upper 95% limit" in unsure
+    assert "Yet 30% of 200 draws of its parameters have one (95% bound 36%); the upper 95% limit" in unsure
 
 
 def test_regimes_that_all_fail_tell_nothing(analysis: Analysis) -> None:

@@ -72,14 +72,15 @@ def check_event(
     share(threshold, "threshold", remedy="threshold=0.5")
 
 
-def reported(frame: pd.DataFrame, problem: Problem, event: Event) -> pd.DataFrame:
+def reported(frame: pd.DataFrame, problem: Problem, event: Event, *, flagged: bool = True) -> pd.DataFrame:
     """A frame by time with what was used in its attrs; masked and missing rows are operational, their figures NaN.
 
-    Column operational; attrs["operational"]: number of such rows.
+    attrs["operational"]: number of such rows; `flagged`: a column operational beside.
     """
     out = ~problem.seen[problem.first :]
     made = frame.copy()
     made.loc[out] = np.nan
-    made["operational"] = out
+    if flagged:
+        made["operational"] = out
     made.attrs |= event.facts() | {"operational": int(out.sum())}
     return made

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from basismodels._typical import typical
-from basismodels.errors import ModelError
+from basismodels.errors import ModelError, real
 from basismodels.estimands.event import Event, check_event, event_of, reported
 from basismodels.estimands.state import state_of
 from basismodels.likelihood import passage, passage_mean, wander
@@ -42,15 +42,69 @@ def outside(
 
     `band` half-width and `target` in bps, `horizon` in hours; `hold` freezes the regime, never the slow level.
     Coefficients that follow covariates are read at their medians; payments within the horizon make no jump.
-    `points` of the grid: by default four times as many where no slow level multiplies their cost.
+    `points` of the grid: by default four times as many where no slow level multiplies their cost. No grid is used at an
+    edge of the band that is the level itself of a model of one regime: there `never_reached` is exact.
     """
     nat = typical(problem, x)
+    out = np.zeros_like(state.weights)
+    sides = [s for s in (1.0, -1.0) if not _at_rest(state, nat, s, target, band, horizon, out)]
     points = points or passage.POINTS * (1 if nat.slow_variance[0] > 0.0 else 4)
     mixes = _mixes(nat.rates[0], horizon / steps, hold or problem.layout.regimes == 1)
-    out = np.zeros_like(state.weights)
-    for sign in (1.0, -1.0):
+    for sign in sides:
         _one_side(state, nat, mixes, sign, target, band, horizon, points, steps, out)
     return out
+
+
+def never_reached(mean: ArrayLike, sd: ArrayLike, kappa: float, variance: float, horizon: float) -> Array:
+    """P(an OU process is above its level now and does not reach it within `horizon` hours), in closed form.
+
+    `mean`, `sd`: law of its distance from the level now, bps, sd 0 where it is known; kappa 1/h of any sign; variance
+    bps^2/h. From a known distance d the level is reached with probability erfc(|d| / (s sqrt 2)), s^2 =
+    variance (exp(2 kappa horizon) - 1) / (2 kappa): reflection on the clock that makes the process Brownian
+    (Doob 1942). Over a normal law that is an orthant, by Owen's (1956) T.
+    """
+    from scipy.special import ndtr, owens_t
+
+    spread = np.asarray(sd, dtype=float)
+    with np.errstate(divide="ignore", over="ignore"):
+        scale = variance * (np.expm1(2.0 * kappa * horizon) / (2.0 * kappa) if kappa != 0.0 else horizon)
+        slope = np.sqrt(scale) / spread
+    height = np.asarray(mean, dtype=float) / np.sqrt(scale + spread**2)
+    return np.asarray(np.clip(ndtr(height) - 2.0 * owens_t(height, slope), 0.0, 1.0))
+
+
+def level_passage(fit: Fit, horizon: float = 8.0) -> pd.DataFrame:
+    """P(the basis reaches its own level theta at some moment within `horizon` hours), by time, in closed form.
+
+    Columns probability and operational (rows masked or missing, at which it is NaN), given data to the row. The limit
+    of `convergence_probability` as the band about the level narrows. Errors: ModelError for a fit with regimes
+    or a slow level, or one that does not revert.
+    """
+    real(horizon, "horizon", above=0.0, remedy="horizon=8, in hours")
+    problem = checked_fit(fit).problem
+    nat, state = typical(problem, fit.x), state_of(problem, fit.filtered)
+    kappa, variance = float(nat.kappa[0, 0]), float(nat.variance[0, 0])
+    if problem.layout.regimes > 1 or nat.slow_variance[0] > 0.0 or kappa <= 0.0:
+        raise ModelError(
+            "passage to the level has a closed form for one reverting regime without a slow level only",
+            remedy="bm.convergence_probability(fit, band=1)",
+        )
+    gap = state.mean[:, 0] - float(nat.drift[0, 0]) / kappa
+    left = sum(never_reached(s * gap, state.sd[:, 0], kappa, variance, horizon) for s in (1.0, -1.0))
+    frame = pd.DataFrame({"probability": 1.0 - left}, index=problem.time)
+    return reported(frame, problem, Event(horizon, 0.0, float(nat.drift[0, 0]) / kappa))
+
+
+def _at_rest(
+    state: State, nat: Natural, sign: float, target: float, band: float, horizon: float, out: Array
+) -> bool:  # fmt: skip
+    """Whether one regime rests at an edge of the band (`sign`: 1 the upper); if so its part of `outside` is added."""
+    edge = target + sign * band
+    kappa, drift, variance = float(nat.kappa[0, 0]), float(nat.drift[0, 0]), float(nat.variance[0, 0])
+    if len(nat.kappa[0]) > 1 or nat.slow_variance[0] > 0.0 or abs(drift - kappa * edge) > 1e-9 * abs(kappa * edge):
+        return False
+    out += never_reached(sign * (state.mean - edge), state.sd, kappa, variance, horizon)
+    return True
 
 
 def _mixes(rates: Array, step: float, hold: bool) -> tuple[Array, Array]:
@@ -125,7 +179,7 @@ def inside_probability(
 ) -> pd.DataFrame:
     """P(the basis is inside the band exactly `horizon` hours ahead), by time, from the filtered state.
 
-    Band, target, attrs and the column operational as in `convergence_probability`.
+    Band, target and attrs as in `convergence_probability`; NaN at rows masked or missing.
     Covariates stay at their medians over the rows, and the jumps of `Settlement` within the horizon are left out.
     """
     from scipy.stats import norm
@@ -146,4 +200,4 @@ def inside_probability(
     grown += ws * -np.expm1(-2 * ks * horizon) / (2 * ks) if ks > 0 else 0.0
     sd = np.sqrt(phi**2 * v[:, 0] + 2 * phi * rho * v[:, 1] + rho**2 * v[:, 2] + grown)
     inside = norm.cdf((high - mean) / sd) - norm.cdf((low - mean) / sd)
-    return reported(pd.DataFrame({"probability": inside}, index=fit.problem.time), fit.problem, event)
+    return reported(pd.DataFrame({"probability": inside}, index=fit.problem.time), fit.problem, event, flagged=False)

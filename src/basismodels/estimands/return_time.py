@@ -37,10 +37,10 @@ def expected_return_time(fit: Fit, band: float | None = None, target: float | No
     """Expected hours until the basis is within `band` bps of `target`, by time, from the filtered state.
 
     Column hours: zero inside the band, infinite where a regime that is never left does not revert, or where the time
-    is beyond the reach of double precision; NaN at rows masked or missing, which the column operational tells. Band,
-    target and attrs as in `convergence_probability`. The basis is monitored continuously, without its noise; regimes
-    change and a slow level moves on the way. The expectation solves the backward equation L T + Q T = -1 outside the band,
-    T = 0 at its edge (Karlin & Taylor 1981), on a grid. Covariates stay at their medians, and payments make no jump.
+    is beyond the reach of double precision; NaN at rows masked or missing. Band, target and attrs as in
+    `convergence_probability`. The basis is monitored continuously, without its noise; regimes change and a slow level
+    moves on the way. The expectation solves the backward equation L T + Q T = -1 outside the band, T = 0 at its edge
+    (Karlin & Taylor 1981), on a grid. Covariates stay at their medians, and payments make no jump.
     Errors: ModelError.
     """
     event = event_of(checked_fit(fit).data, band=band, target=target)
@@ -54,7 +54,7 @@ def expected_return_time(fit: Fit, band: float | None = None, target: float | No
     hours = np.zeros(len(state.weights))
     for sign in (1.0, -1.0):
         hours += _one_side(state, kappa, sign * (drift - kappa * target), variance, rates, slow, sign, target, band)
-    frame = reported(pd.DataFrame({"hours": hours}, index=fit.problem.time), fit.problem, event)
+    frame = reported(pd.DataFrame({"hours": hours}, index=fit.problem.time), fit.problem, event, flagged=False)
     del frame.attrs["horizon"]  # there is none
     return frame
 

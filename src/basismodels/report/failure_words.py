@@ -170,7 +170,8 @@ def _bound(a: Analysis, f: Failing) -> str:
     upper = failing_now(a)[2]
     return (
         f"Yet {share(doubt)} of {f.draws} draws of its parameters have one (95% bound {share(bound)}); the upper "
-        f"{a.settings.level:.0%} limit of the probability that it holds at the last observation is {probability(upper)}."
+        f"{a.settings.level:.0%} limit of the probability that it holds at the last observation is "
+        f"{probability(upper)}."
     )
 
 
