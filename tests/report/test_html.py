@@ -19,6 +19,7 @@ from basismodels.report.analysis import Analysis, Settings, analyse
 from basismodels.report.citations import cite
 from basismodels.report.html import Report, render, save, write_report
 from basismodels.report.tables import MOST_FINDINGS, versions
+from basismodels.report.words import paragraph
 from basismodels.series import BasisSeries
 
 LOADERS = {
@@ -210,3 +211,18 @@ def test_models_are_compared_on_the_rows_that_all_of_them_know(tmp_path: Path) -
     assert len(counts) == 1
     assert counts.pop() < bm.fit(bm.OU(), data, starts=1).nobs
     assert "left out, in which not every model knows" in made.notes[0]
+
+
+def test_one_rule_gives_the_event_of_every_figure_and_is_named(series: bm.BasisSeries, tmp_path: Path) -> None:
+    """A rule that one model's formula asked for holds for all of them; numbers that are given win."""
+    models = ["ou", bm.OU(theta="1 + premium_mean")]
+    cut = series.cut(end=series.time[240])
+    made = analyse(cut, models, Settings(starts=1))
+    rule = next(bm.funding.rule_of(e.fit.data) for e in made.entries if bm.funding.rule_of(e.fit.data) is not None)
+    assert (made.event.target, made.event.band) == (1e4 * rule.interest, 10.0 + 1e4 * rule.damper)
+    assert made.event.rule in render(made)
+    assert made.no_return.attrs["band"] == made.event.band
+    own = bm.write_report(cut, tmp_path / "x.html", models=models, band=10.0, target=0.0, starts=1)
+    assert (own.key["band"], own.key["target"], own.key["rule"]) == (10.0, 0.0, "")
+    assert "follow from the interest" not in own.paragraph
+    assert "follow from the interest" in paragraph(made)
