@@ -16,7 +16,7 @@ from basismodels.errors import ModelError, real
 from basismodels.estimands.ahead import count_ahead, rule_ahead
 from basismodels.estimands.carry_paths import Payments, Walks, funding_paid, payments, walks
 from basismodels.estimands.carry_spot import Spot, past_spot, spot_moves
-from basismodels.estimands.passage import check_band
+from basismodels.estimands.event import event_of
 from basismodels.funding.mechanism import Rule
 from basismodels.inference.draws import draws_of
 from basismodels.inference.intervals import checked_level
@@ -73,8 +73,8 @@ def carry(
     *,
     side: Side | None = None,
     cost: float = 10.0,
-    band: float = 10.0,
-    target: float = 0.0,
+    band: float | None = None,
+    target: float | None = None,
     until: Literal["horizon", "convergence"] = "horizon",
     margin: float | None = None,
     maintenance: float = 50.0,
@@ -89,7 +89,7 @@ def carry(
 
     The profit is the fall of the basis (without its noise) plus funding received less `cost`, bps for the round
     trip. `side`: default short where the basis stands above `target` now; `until="convergence"` closes at the first row
-    within `band` of `target` and forfeits later funding. `margin`, `maintenance`: bps of notional behind the perpetual
+    within `band` of `target` (defaults as in `failure_probability`) and forfeits later funding. `margin`, `maintenance`: bps of notional behind the perpetual
     and the level at which it is closed, and the spot leg with it: profit, value at risk and shortfall are then those
     of a path that ends there. P(margin gone) counts while the position is open, P(margin gone before convergence) only
     rows before the first one in the band. The margin sees spot and basis together, funding paid out of it; spot by
@@ -101,10 +101,10 @@ def carry(
     Source of the decomposition: He, Manela, Ross & von Wachter (2022). Errors: ModelError, DataError.
     """
     _check_kinds(fit, rule)
-    check_band(horizon, band)
+    event = event_of(fit.data, horizon, band, target)
     checked_level(level)
     _check(until, risk, paths, draws)
-    for name, given in {"cost": cost, "target": target, "margin": margin, "maintenance": maintenance}.items():
+    for name, given in {"cost": cost, "margin": margin, "maintenance": maintenance}.items():
         if given is not None:
             real(given, name)
     if margin is not None and not 0.0 <= maintenance < margin:
@@ -117,10 +117,10 @@ def carry(
     count = count_ahead(horizon, spacing)
     found, said = (rule, "") if rule is not None else rule_ahead(fit)
     now = float(fit.filtered.p[-1] @ fit.filtered.mean[-1].sum(axis=1))
-    way: Side = side or ("short" if now > target else "long")
+    way: Side = side or ("short" if now > event.target else "long")
     if way not in ("short", "long"):
         raise ModelError(f'side must be "short" or "long", got {side!r}')
-    terms = _Terms(way, cost, band, target, math.nan if margin is None else margin, maintenance,
+    terms = _Terms(way, cost, event.band, event.target, math.nan if margin is None else margin, maintenance,
                    until == "convergence", risk)  # fmt: skip
     spot = None if margin is None else past_spot(fit)
     plan = _Plan(count, spacing, paths, payments(fit, found, count), spot)
