@@ -89,10 +89,12 @@ def carry(
 
     The profit is the fall of the basis (without its noise) plus funding received less `cost`, bps for the round
     trip. `side`: default short where the basis stands above `target` now; `until="convergence"` closes at the first row
-    within `band` of `target` (defaults as in `failure_probability`) and forfeits later funding. `margin`, `maintenance`: bps of notional behind the perpetual
-    and the level at which it is closed, and the spot leg with it: profit, value at risk and shortfall are then those
-    of a path that ends there. P(margin gone) counts while the position is open, P(margin gone before convergence) only
-    rows before the first one in the band. The margin sees spot and basis together, funding paid out of it; spot by
+    within `band` of `target` (defaults as in `failure_probability`) and forfeits later funding. `margin`,
+    `maintenance`: bps of notional behind the perpetual and the level at which it is closed, and the spot leg with it:
+    profit, value at risk and shortfall are then those of a path that ends there. P(margin gone) counts while the
+    position is open, P(margin gone before convergence) only rows before the first one in the band. The margin sees
+    spot and basis together, funding paid out of it; within a regime a spot return follows the shock of its step by
+    their past rank correlation (a Gaussian copula: no dependence in the tails beyond it), the rest of it by
     blocks of past returns (`carry_spot`). A model with `Settlement` jumps at the
     payments of its own paths; the trade is entered and closed after what is paid at those rows. `rule`: default the
     one attached to the data, else a guess that is said, settling as often as the data do in the end. `risk`: level
