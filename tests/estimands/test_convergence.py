@@ -12,6 +12,7 @@ import basismodels as bm
 from basismodels.engine import objective
 from basismodels.estimands.convergence import total_half_life
 from basismodels.estimands.total_root import TotalRoot
+from basismodels.inference.studentised import studentised_function
 from basismodels.problem import bind
 
 
@@ -188,3 +189,21 @@ def test_the_combined_half_life_is_judged_by_the_law_of_a_slow_level(two_speeds)
     for part in (0, 2):
         assert inverted[part].upper > profiled[part].upper
         assert inverted[part].lower > profiled[part].lower
+
+
+def test_the_combined_half_life_of_regimes_is_studentised():
+    """One regime in effect: the limits of the total are those of its only speed, from the same refits."""
+    truth = {"kappa": 0.2, "theta": 0.0, "sigma[0]": 0.5, "sigma[1]": 2.0, "q[0->1]": 0.02, "q[1->0]": 0.05}
+    model = bm.Switching(bm.OU(), regimes=2, varies=("sigma",))
+    fit = bm.fit(model, bm.simulate(model, truth, hours(600), rng=1), starts=3)
+    low, high = studentised_function(fit, _own, draws=40, rng=1)
+    limits = bm.conf_int(fit, "studentised", draws=40, rng=1).loc["kappa"]
+    assert low == pytest.approx(math.log(2.0) / limits["upper"], rel=0.05)
+    assert high == pytest.approx(math.log(2.0) / limits["lower"], rel=0.25)
+    total = bm.half_life(fit, draws=40, rng=1)[0]
+    assert total.method == "studentised"
+    assert total.lower < total.value < total.upper
+
+
+def _own(problem, x):
+    return math.log(2.0) / problem.spec.to_natural(x)[problem.spec.position("kappa")]

@@ -2,8 +2,9 @@
 
 Designs of coverage_design.csv with two factors, and those of two regimes in which the regime judged has five times
 its relaxation time or more. Two factors: the truth is held where the root there lies between the quantiles, as in
-interval_coverage.py; limits are made for every tenth series, as a check. `wald`: by normal draws, the default where
-regimes switch and no longer so for two factors.
+interval_coverage.py; limits are made for every tenth series, as a check. Two regimes: `root` is the logarithm of the
+estimate over the truth in standard errors and `pivot` that of one refit over the estimate, whose pooled quantiles are
+those of the studentised interval (warp-speed: Giacomini, Politis & White 2013). `wald`: by normal draws.
 
     python tests/slow/total_coverage.py [--series 500] [--minutes 60]
 """
@@ -26,14 +27,15 @@ from basismodels._typical import typical
 from basismodels.estimands.convergence import total_half_life
 from basismodels.estimands.total_root import TotalRoot
 from basismodels.inference.inversion_ou import table_of
-from basismodels.inference.starts import observed
+from basismodels.inference.starts import bounds, observed, scales
+from basismodels.inference.studentised import logged, refit
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import interval_coverage as study
 from row_study import Row, publish, rows_of
 
 OUT = Path(__file__).with_suffix(".csv")
-COLUMNS = ("setting", "series", "half_life", "wald", "profile", "inversion", "checked", "agrees")
+COLUMNS = ("setting", "series", "half_life", "wald", "profile", "inversion", "checked", "agrees", "root", "pivot")
 TAILS = (0.5 - study.LEVEL / 2, 0.5 + study.LEVEL / 2)
 DESIGNS = {
     f"{row['model']}, {row['kappa_T']}, {row['other_T']}": row
@@ -54,7 +56,10 @@ def one(row: dict[str, str], seed: np.random.SeedSequence) -> Row:
     truth = total_half_life(problem, problem.spec.to_free(np.array([at.params[n] for n in problem.spec.names])))
     made: Row = {"half_life": truth, "wald": _holds(bm.half_life(fit, method="wald")[0], truth)}
     if problem.layout.regimes > 1:
-        return made
+        here, se = logged(problem, fit.x, fit.cov, total_half_life)
+        x, cov = refit(fit, bounds(problem, scales(problem)), fit.smoothed.p, seed.spawn(1)[0])
+        there, own = logged(problem, x, cov, total_half_life)
+        return made | {"root": (here - math.log(truth)) / se, "pivot": (there - here) / own}
     root = TotalRoot(fit, lambda x: total_half_life(problem, x))
     signed, x = root.root(math.log(2.0) / truth)
     law = table_of(observed(problem)[1])
@@ -75,7 +80,10 @@ def summary(path: Path = OUT) -> pd.DataFrame:
     """One row a design and method: coverage, its 95% band, series without an interval, share of checks that agree."""
     rows = []
     for name, part in pd.read_csv(path).groupby("setting", sort=False):
-        for method in ("wald", "profile", "inversion"):
+        low, high = part["pivot"].quantile(list(TAILS))
+        known = part["root"].dropna()
+        part = part.assign(studentised=((known >= low) & (known <= high)).astype(float))
+        for method in ("wald", "profile", "inversion", "studentised"):
             own = part[method].dropna()
             if not len(own):
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from basismodels.inference.inversion import invert, inverted
 from basismodels.inference.inversion_ou import table_of
 from basismodels.inference.profile import kappa_interval, profile_interval
 from basismodels.inference.starts import observed
+from basismodels.inference.studentised import studentised_function
 from basismodels.likelihood import predictors, stationary
 from basismodels.likelihood.transition import generator
 from basismodels.problem import Problem
@@ -55,8 +57,8 @@ def half_life(
     The combined half-life is the horizon at which half of a typical gap is expected to be
     gone: where the autocorrelation of the basis without noise crosses one half. `method`:
     as in `conf_int`, with its `draws` and `rng`. The combined one of a reversion and a slow level is inverted (or
-    profiled) itself, by the law of the slow level's root; other combined ones use draws, and say so. `at`: covariate
-    values at which parameters are read, default their medians.
+    profiled) itself, by the law of the slow level's root; that of regimes is studentised, or uses draws, and says so.
+    `at`: covariate values at which parameters are read, default their medians.
     A speed that may be zero gives an infinite upper limit.
     """
     checked_level(level)
@@ -254,6 +256,11 @@ def _total(fit: Fit, made: _Making, at: Mapping[str, float] | None) -> Estimate:
     if made.method in ("inversion", "profile") and fit.problem.layout.regimes == 1 and fit.draws is None:
         lower, upper = _total_limits(fit, made, at)
         return Estimate(value, lower, upper, "h", level, made.method, "total")
+    if made.method == "studentised" and fit.draws is None:
+        options: dict[str, Any] = {"draws": made.draws, "rng": made.rng, "progress": made.progress}
+        lower, upper = studentised_function(fit, partial(total_half_life, at=at), level, **options)
+        if not math.isnan(lower):
+            return Estimate(value, lower, upper, "h", level, made.method, "total")
     try:
         found = np.array([total_half_life(fit.problem, x, at) for x in draws_of(fit, _DRAWS)])
     except ModelError:

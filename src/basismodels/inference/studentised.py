@@ -21,13 +21,14 @@ from basismodels.inference.starts import bounds, scales
 from basismodels.inference.tasks import packed, run_tasks, seed_of, unpacked
 from basismodels.inference.warm import curvature, warm_fit
 from basismodels.params import Spec
+from basismodels.problem import Problem
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 DRAWS = 199
-_FEWEST = 0.6
+_FEWEST, _STEP = 0.6, 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,48 @@ def _scaled(spec: Spec, x: Array, cov: Array) -> tuple[Array, Array]:
     return value, np.where(lost, np.nan, se)
 
 
+def studentised_function(
+    fit: Fit,
+    value: Callable[[Problem, Array], float],
+    level: float = 0.95,
+    *,
+    draws: int | None = None,
+    rng: np.random.Generator | int | None = None,
+    progress: Progress | None = None,
+) -> tuple[float, float]:
+    """Limits of a positive function of the free vector by the studentised bootstrap of its logarithm.
+
+    Standard errors by the delta method; NaN where the fit has none itself or fewer than 60% of the refits do.
+    """
+    centre, se = logged(fit.problem, fit.x, fit.cov, value)
+    if not np.isfinite(se):
+        return np.nan, np.nan
+    box, weights, seed = bounds(fit.problem, scales(fit.problem)), fit.smoothed.p, seed_of(rng)
+    work = partial(_one_function, fit, box, weights, seed, value)
+    rows = run_tasks(work, range(draws or DRAWS), title="refits of simulated series", progress=progress)
+    found = np.array([unpacked(row) for row in rows])
+    low, high = _limits(Pivots((found[:, :1] - centre) / found[:, 1:]), level)
+    return float(np.exp(centre - high[0] * se)), float(np.exp(centre - low[0] * se))
+
+
+def _one_function(
+    fit: Fit, box: Array, weights: Array, seed: int, value: Callable[[Problem, Array], float], i: int
+) -> bytes:
+    x, cov = refit(fit, box, weights, np.random.SeedSequence(seed, spawn_key=(i,)))
+    return packed(np.array(logged(fit.problem, x, cov, value)))
+
+
+def logged(problem: Problem, x: Array, cov: Array, value: Callable[[Problem, Array], float]) -> tuple[float, float]:
+    """Logarithm of a function and its standard error; NaN where either is infinite."""
+    ends = np.array([[value(problem, x + s), value(problem, x - s)] for s in _STEP * np.eye(len(x))])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        middle, logs = float(np.log(value(problem, x))), np.log(ends)
+        slope = (logs[:, 0] - logs[:, 1]) / (2.0 * _STEP)
+        felt = np.flatnonzero(np.abs(slope) > 1e-9)
+        found = middle, float(np.sqrt(slope[felt] @ cov[np.ix_(felt, felt)] @ slope[felt]))
+    return found if np.isfinite(found).all() else (np.nan, np.nan)
+
+
 _KEPT: WeakKeyDictionary[Fit, dict[tuple[int, int], Pivots]] = WeakKeyDictionary()
 
 
@@ -130,11 +173,16 @@ def pivot(fit: Fit, box: Array, weights: Array, seed: np.random.SeedSequence) ->
     return np.asarray(moved / se)
 
 
-def refitted(fit: Fit, box: Array, weights: Array, seed: np.random.SeedSequence) -> tuple[Array, Array]:
-    """Estimate less truth, and standard error, of one simulated refit, regimes matched to the fit's, (p,) each."""
+def refit(fit: Fit, box: Array, weights: Array, seed: np.random.SeedSequence) -> tuple[Array, Array]:
+    """Free vector (p,) of one series simulated at the fit and refitted, regimes matched, and its covariance (p, p)."""
     again = with_series(fit.problem, simulate_path(fit.problem, fit.x, np.random.default_rng(seed)).y)
     inverse = curvature(fit.problem, fit.x, fit.cov)
     x = matched(fit.problem, warm_fit(again, fit.x, box, inverse).x, weights)
-    cov = covariance(observed_information(again, x), x, box)
+    return x, covariance(observed_information(again, x), x, box)
+
+
+def refitted(fit: Fit, box: Array, weights: Array, seed: np.random.SeedSequence) -> tuple[Array, Array]:
+    """Estimate less truth, and standard error, of one simulated refit, regimes matched to the fit's, (p,) each."""
+    x, cov = refit(fit, box, weights, seed)
     value, se = _scaled(fit.problem.spec, x, cov)
     return value - _scaled(fit.problem.spec, fit.x, fit.cov)[0], se
