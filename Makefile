@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py notebooks/[0-9]*.md))
 STUDIES   := $(filter-out %_study.py,$(sort $(wildcard tests/slow/*.py)))
 
-.PHONY: help run test test-long check lint slow bench rolling-origin sampling posterior-intervals panel sbc rules-table placebo funding settlement counterfactual tables picture notebooks docs paper-check events coverage paper rolling instruments fuzz sbom
+.PHONY: help run test test-long check lint slow bench real-data rolling-origin sampling posterior-intervals panel sbc rules-table placebo funding settlement counterfactual tables picture notebooks docs paper-check events coverage paper rolling instruments fuzz sbom
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -53,6 +53,9 @@ panel: $(INSTALLED)-core ## four markets at once: shrinkage and joint failure, i
 
 sbc: $(INSTALLED)-test ## simulation-based calibration of each model, into tests/slow/sbc.csv; resumes
 	$(BIN)/python tests/slow/sbc.py
+
+real-data: $(INSTALLED)-core ## the registered models on BTC 2024 beside a particle filter, into benchmarks/results (5 min)
+	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/real_data.py
 
 rolling-origin: $(INSTALLED)-core ## forecasts of BTC and ETH scored from a rolling origin, into benchmarks/results (20 min)
 	BASISMODELS_DATA=$(abspath $(BASISMODELS_DATA)) $(BIN)/python benchmarks/rolling_origin.py

@@ -22,7 +22,7 @@ from basismodels._limits import draw_limits
 from basismodels._typical import typical
 from basismodels.errors import ModelError, whole
 from basismodels.estimands.event import HORIZON, THRESHOLD, Event, event_of, reported
-from basismodels.estimands.passage import outside
+from basismodels.estimands.passage import COARSE, outside
 from basismodels.estimands.state import state_of
 from basismodels.inference.draws import draws_of
 from basismodels.inference.intervals import checked_level
@@ -34,7 +34,6 @@ from basismodels.results import Fit, checked_fit
 Array = NDArray[np.float64]
 FEW = 10.0
 MOSTLY = 0.5
-COARSE = {"points": 81, "steps": 32}
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from basismodels._typical import typical
-from basismodels.errors import ModelError, real
+from basismodels.errors import ModelError, real, whole
 from basismodels.estimands.event import Event, check_event, event_of, reported
+from basismodels.estimands.row_limits import Seed, with_limits
 from basismodels.estimands.state import state_of
 from basismodels.likelihood import passage, passage_mean, wander
 from basismodels.likelihood.passage_mean import State
@@ -24,6 +25,7 @@ from basismodels.problem import Problem
 from basismodels.results import Fit, checked_fit
 
 Array = NDArray[np.float64]
+COARSE = {"points": 81, "steps": 32}
 
 
 def outside(
@@ -157,13 +159,23 @@ def no_return(problem: Problem, x: Array, state: State, event: Event, **grid: An
 
 
 def convergence_probability(
-    fit: Fit, horizon: float = 8.0, band: float | None = None, target: float | None = None
+    fit: Fit,
+    horizon: float = 8.0,
+    band: float | None = None,
+    target: float | None = None,
+    *,
+    draws: int = 0,
+    level: float = 0.95,
+    rng: Seed = None,
 ) -> pd.DataFrame:
     """P(the basis is within `band` bps of `target` now or at some moment within `horizon` hours), by time.
 
     `target`: default the interest of the funding rule attached to the data, 0 without one; `band`: default 10 bps and
     the rule's damper; attrs hold what was used: horizon, band, target, rule. Columns: probability (given data to the
     row), probability_no_return, its complement, and operational: true at rows masked or missing, where both are NaN.
+    With `draws`, such as 200, the complement's limits at `level` over draws of the parameters as well, from a coarser
+    grid less its error at the estimate: probability_no_return_lower and _upper; where a fit has no draws they are NaN
+    and attrs["note"] says why.
     First passage is monitored continuously; on the way the regime may change and a slow level moves. Covariates stay
     at their medians over the rows, whatever they are at the row, and the jumps of `Settlement` within the
     horizon are left out. Errors: ModelError.
@@ -171,7 +183,16 @@ def convergence_probability(
     event = event_of(checked_fit(fit).data, horizon, band, target)
     lost = no_return(fit.problem, fit.x, state_of(fit.problem, fit.filtered), event)
     frame = pd.DataFrame({"probability": 1.0 - lost, "probability_no_return": lost}, index=fit.problem.time)
-    return reported(frame, fit.problem, event)
+    made = reported(frame, fit.problem, event)
+    if not whole(draws, "draws", least=0, remedy="draws=200"):
+        return made
+
+    error = no_return(fit.problem, fit.x, state_of(fit.problem, fit.filtered), event, **COARSE) - lost
+
+    def path(x: Array, state: State) -> Array:
+        return np.clip(no_return(fit.problem, x, state, event, **COARSE) - error, 0.0, 1.0)
+
+    return with_limits(made, "probability_no_return", fit, path, level, draws, rng)
 
 
 def inside_probability(

@@ -10,11 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels._typical import typical
-from basismodels.estimands.event import event_of, reported
+from basismodels.errors import whole
+from basismodels.estimands.event import Event, event_of, reported
+from basismodels.estimands.row_limits import Seed, with_limits
 from basismodels.estimands.state import state_of
 from basismodels.likelihood.passage_mean import State
 from basismodels.likelihood.transition import stationary_law
 from basismodels.likelihood.wander import differences
+from basismodels.problem import Problem
 from basismodels.results import Fit, checked_fit
 
 Array = NDArray[np.float64]
@@ -33,7 +36,15 @@ class Slow(NamedTuple):
     rates: Array
 
 
-def expected_return_time(fit: Fit, band: float | None = None, target: float | None = None) -> pd.DataFrame:
+def expected_return_time(
+    fit: Fit,
+    band: float | None = None,
+    target: float | None = None,
+    *,
+    draws: int = 0,
+    level: float = 0.95,
+    rng: Seed = None,
+) -> pd.DataFrame:
     """Expected hours until the basis is within `band` bps of `target`, by time, from the filtered state.
 
     Column hours: zero inside the band, infinite where a regime that is never left does not revert, or where the time
@@ -41,22 +52,29 @@ def expected_return_time(fit: Fit, band: float | None = None, target: float | No
     `convergence_probability`. The basis is monitored continuously, without its noise; regimes change and a slow level
     moves on the way. The expectation solves the backward equation L T + Q T = -1 outside the band, T = 0 at its edge
     (Karlin & Taylor 1981), on a grid. Covariates stay at their medians, and payments make no jump.
-    Errors: ModelError.
+    With `draws`, such as 100, columns hours_lower and hours_upper too: limits at `level` over draws of the parameters;
+    where a fit has none they are NaN and attrs["note"] says why. Errors: ModelError.
     """
     event = event_of(checked_fit(fit).data, band=band, target=target)
-    band, target = event.band, event.target
-    nat = typical(fit.problem, fit.x)
-    kappa, drift, variance, rates = nat.kappa[0], nat.drift[0], nat.variance[0], nat.rates[0]
-    slow = None
-    if "slow.kappa" in fit.problem.layout.places:
-        slow = float(nat.slow_kappa[0]), float(nat.slow_variance[0])
-    state = state_of(fit.problem, fit.filtered)
-    hours = np.zeros(len(state.weights))
-    for sign in (1.0, -1.0):
-        hours += _one_side(state, kappa, sign * (drift - kappa * target), variance, rates, slow, sign, target, band)
+    hours = _hours(fit.problem, fit.x, state_of(fit.problem, fit.filtered), event)
     frame = reported(pd.DataFrame({"hours": hours}, index=fit.problem.time), fit.problem, event, flagged=False)
     del frame.attrs["horizon"]  # there is none
-    return frame
+    if not whole(draws, "draws", least=0, remedy="draws=100"):
+        return frame
+    return with_limits(frame, "hours", fit, lambda x, state: _hours(fit.problem, x, state, event), level, draws, rng)
+
+
+def _hours(problem: Problem, x: Array, state: State, event: Event) -> Array:
+    """Expected hours by row, (n,), under a free vector."""
+    nat = typical(problem, x)
+    kappa, drift, variance, rates = nat.kappa[0], nat.drift[0], nat.variance[0], nat.rates[0]
+    slow = None
+    if "slow.kappa" in problem.layout.places:
+        slow = float(nat.slow_kappa[0]), float(nat.slow_variance[0])
+    hours, push = np.zeros(len(state.weights)), drift - kappa * event.target
+    for sign in (1.0, -1.0):
+        hours += _one_side(state, kappa, sign * push, variance, rates, slow, sign, event.target, event.band)
+    return hours
 
 
 def _one_side(
