@@ -44,6 +44,7 @@ _HOMES = {
     "params": ("Prior",),
     "inference.online": ("update",),
     "inference.particle": ("particle_loglik",),
+    "inference.point": ("point_estimates",),
     "inference.lr_test": ("likelihood_ratio_test",),
     "inference.switching_screen": ("switching_screen",),
     "estimands.reversion": ("reversion_test",),
@@ -134,6 +135,7 @@ if TYPE_CHECKING:
     from basismodels.inference.panel import PanelFit as PanelFit
     from basismodels.inference.panel import sample_panel as sample_panel
     from basismodels.inference.particle import particle_loglik as particle_loglik
+    from basismodels.inference.point import point_estimates as point_estimates
     from basismodels.inference.posterior import sample as sample
     from basismodels.inference.pymc_model import to_pymc as to_pymc
     from basismodels.inference.refilter import refilter as refilter

@@ -67,3 +67,18 @@ def test_what_it_refuses():
     moved = bm.fit(bm.OU() + bm.Noise(), bm.BasisSeries.from_basis(TIMES, data.basis + 1.0))
     with pytest.raises(bm.ModelError, match="other data"):
         bm.likelihood_ratio_test(null, moved)
+
+
+def test_a_larger_model_that_does_not_contain_the_smaller_is_refused():
+    truth = {"kappa": 0.05, "theta": 0.0, "sigma": 1.0, "tau": 1.5}
+    data = simulated(truth, bm.OU() + bm.Noise(), 2)
+    noisy = bm.fit(bm.OU() + bm.Noise(), data)
+    trends = bm.BasisSeries.from_basis(
+        TIMES, data.basis, covariates=pd.DataFrame({"z": np.sin(np.arange(400.0)), "w": np.cos(np.arange(400.0))}, TIMES)
+    )
+    null = bm.fit(bm.OU() + bm.Noise(), trends)
+    wider = bm.fit(bm.OU(theta="1 + z + w"), trends)
+    assert len(wider.x) > len(null.x)
+    assert noisy.llf == pytest.approx(null.llf)
+    with pytest.raises(bm.ModelError, match="does not contain it"):
+        bm.likelihood_ratio_test(null, wider)

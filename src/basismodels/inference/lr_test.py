@@ -27,6 +27,7 @@ from basismodels.results import Fit, checked_fit
 
 Array = NDArray[np.float64]
 _CHUNK = 5
+_SLACK = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +70,18 @@ def likelihood_ratio_test(
     `draws` series are simulated at the null's estimate; each is fitted by the null from that estimate and by the
     alternative from `starts` points, as the observed series is. Where moments are matched both likelihoods are
     overstated, in the simulated series as in the observed one. `checkpoint`: folder from which a killed run goes on.
-    Errors: ModelError where the fits are of other data, or the alternative has no more parameters.
+    Errors: ModelError where the fits are of other data, or the alternative has no more parameters or does not
+    reach the null's likelihood.
     """
     _check(null, alternative, starts)
     jobs = chunks(draws, _CHUNK)
     seed = seed_of(rng)
     statistic = 2.0 * (_alternative_llf(alternative.problem, starts, np.random.SeedSequence(seed)) - null.llf)
+    if statistic < -_SLACK:
+        raise ModelError(
+            f"the alternative stays {-0.5 * statistic:.3g} nats below the null: it does not contain it",
+            remedy="name models of which the larger can be the smaller, or raise starts=",
+        )
     work = partial(_statistics, null.problem, null.x, null.cov, alternative.problem, starts, seed)
     layout = null.problem.layout
     key = key_of("lr", repr(null.model), repr(alternative.model), null.x, layout.y, layout.dt, starts, seed)

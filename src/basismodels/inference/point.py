@@ -19,7 +19,7 @@ from basismodels.inference.inversion import invert
 from basismodels.inference.mle import is_plain_ou
 from basismodels.inference.starts import observed
 from basismodels.likelihood import ou
-from basismodels.results import Fit
+from basismodels.results import Fit, checked_fit
 
 Array = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ def point_estimates(fit: Fit) -> pd.DataFrame:
     own, the median-unbiased. A corrected kappa may be negative: the half-life is then infinite.
     Errors: ModelError for several regimes or a model without a speed.
     """
-    if fit.problem.layout.regimes > 1 or "kappa" not in fit.names:
+    if checked_fit(fit).problem.layout.regimes > 1 or "kappa" not in fit.names:
         raise ModelError(
             "point estimates are those of one regime with a free kappa",
             rows=fit.names[:3],
