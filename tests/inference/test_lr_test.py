@@ -73,9 +73,8 @@ def test_a_larger_model_that_does_not_contain_the_smaller_is_refused():
     truth = {"kappa": 0.05, "theta": 0.0, "sigma": 1.0, "tau": 1.5}
     data = simulated(truth, bm.OU() + bm.Noise(), 2)
     noisy = bm.fit(bm.OU() + bm.Noise(), data)
-    trends = bm.BasisSeries.from_basis(
-        TIMES, data.basis, covariates=pd.DataFrame({"z": np.sin(np.arange(400.0)), "w": np.cos(np.arange(400.0))}, TIMES)
-    )
+    waves = pd.DataFrame({"z": np.sin(np.arange(400.0)), "w": np.cos(np.arange(400.0))}, TIMES)
+    trends = bm.BasisSeries.from_basis(TIMES, data.basis, covariates=waves)
     null = bm.fit(bm.OU() + bm.Noise(), trends)
     wider = bm.fit(bm.OU(theta="1 + z + w"), trends)
     assert len(wider.x) > len(null.x)
