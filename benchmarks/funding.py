@@ -63,9 +63,9 @@ def verdicts(symbol: str, found: FundingDiagnostic) -> list[dict[str, str]]:
 
 
 def _slopes(found: FundingDiagnostic, effect: str, test: str) -> str:
-    """The slopes of a test, a regime each; those more than two standard errors from zero with a star."""
+    """The slopes of a test, a regime each; those more than two standard errors from zero with a dagger."""
     own = found.slopes[(found.slopes["effect"] == effect) & (found.slopes["test"] == test)]
-    return ", ".join(f"{r.estimate:.2g}" + "*" * (abs(r.estimate) > 1.96 * r.se) for r in own.itertuples())
+    return ", ".join(f"{r.estimate:.2g}" + "†" * (abs(r.estimate) > 1.96 * r.se) for r in own.itertuples())
 
 
 def _shown(own: pd.DataFrame, test: str) -> str:
