@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -207,3 +208,14 @@ def test_the_combined_half_life_of_regimes_is_studentised():
 
 def _own(problem, x):
     return math.log(2.0) / problem.spec.to_natural(x)[problem.spec.position("kappa")]
+
+
+def test_draws_that_overflow_leave_the_total_without_limits(two_speeds):
+    """A slow level that the data do not show has a law of draws without meaning: no limits rather than an error."""
+    wild = two_speeds.cov.copy()
+    i = two_speeds.problem.spec.position("slow.sigma")
+    wild[i, i] = 1e12
+    total = bm.half_life(replace(two_speeds, cov=wild), method="wald")[0]
+    assert math.isnan(total.lower)
+    assert math.isnan(total.upper)
+    assert total.value == pytest.approx(total_half_life(two_speeds.problem, two_speeds.x))

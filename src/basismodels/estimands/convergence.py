@@ -224,7 +224,7 @@ def autocovariance(
 
 
 def _half_time(flow: Array, start: Array, slow_kappa: float, slow: float) -> float:
-    """Where the autocovariance, with that of the slow level, has fallen by half."""
+    """Where the autocovariance, with that of the slow level, has fallen by half; NaN where it is infinite itself."""
     from scipy.optimize import brentq
 
     rates, weights = _modes(flow, start)
@@ -233,6 +233,8 @@ def _half_time(flow: Array, start: Array, slow_kappa: float, slow: float) -> flo
     def gap(h: float) -> float:
         return float((weights @ np.exp(rates * h)).real) + slow * math.exp(-slow_kappa * h) - 0.5 * whole
 
+    if math.isnan(gap(0.0)):
+        return math.nan
     high = 1.0
     while gap(high) > 0:
         high *= 2.0
@@ -264,6 +266,8 @@ def _total(fit: Fit, made: _Making, at: Mapping[str, float] | None) -> Estimate:
     try:
         found = np.array([total_half_life(fit.problem, x, at) for x in draws_of(fit, _DRAWS)])
     except ModelError:
+        found = np.array([math.nan])
+    if np.isnan(found).any():
         return Estimate(value, math.nan, math.nan, "h", level, "none: no draws", "total")
     low, high = draw_limits(found, level)
     return Estimate(value, float(low), float(high), "h", level, fit.draws_kind or "wald draws", "total")

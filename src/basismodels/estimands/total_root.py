@@ -14,7 +14,7 @@ from basismodels.inference.starts import bounds, observed, scales, steps
 from basismodels.results import Fit
 
 Array = NDArray[np.float64]
-_LN2, _FAR = math.log(2.0), 8.0
+_LN2, _FAR, _NEVER = math.log(2.0), 8.0, 1e12
 
 
 class TotalRoot:
@@ -47,7 +47,7 @@ class TotalRoot:
         raise NotImplementedError
 
     def _restricted(self, value: float) -> tuple[Array, float]:
-        """The highest point with that combined speed, and its log likelihood; NaN where none was reached."""
+        """The highest point with that combined speed, and its log likelihood; minus infinity where none was reached."""
         from scipy.optimize import minimize
 
         target, begun = math.log(_LN2 / value), self.near[min(self.near, key=lambda v: abs(math.log(v / value)))]
@@ -58,7 +58,8 @@ class TotalRoot:
             return float(down), slope * self.unit
 
         def gap(u: Array) -> float:
-            return math.log(min(self.half_life(begun + u * self.unit), 1e12)) - target
+            hours = self.half_life(begun + u * self.unit)
+            return math.log(hours if hours < _NEVER else _NEVER) - target
 
         def tangent(u: Array) -> Array:
             step = 1e-4 * np.eye(len(u))
