@@ -106,7 +106,7 @@ def test_the_code_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     scope: dict[str, object] = {}
     for block in (text for kind, text in BLOCKS if kind == "python"):
         exec(compile(block, "README.md", "exec"), scope)
-    assert scope["failing"].shape[1] == 6  # type: ignore[attr-defined]
+    assert scope["failing"].shape[1] == 7  # type: ignore[attr-defined]
 
 
 def commands() -> list[list[str]]:
