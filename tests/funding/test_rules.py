@@ -351,3 +351,11 @@ def test_bitmex_hit_its_cap_on_2020_03_13(real) -> None:  # type: ignore[no-unty
     found = rule("bitmex", "XBTUSD", at="2020-03-13")
     assert rates.min() == pytest.approx(-found.cap)
     assert found.at_cap(rates).any()
+
+
+def test_rules_are_equal_term_by_term_even_where_the_cap_is_not_known() -> None:
+    bybit = rule("bybit", "BTCUSDT")
+    assert bybit == type(bybit).from_json(bybit.to_json())
+    assert hash(bybit) == hash(type(bybit).from_json(bybit.to_json()))
+    assert bybit != rule("bybit", "BTCUSDT", interval_hours=4)
+    assert bybit != "bybit"

@@ -81,7 +81,7 @@ class Dynamic:
     calm_hours: float = 4.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
     """The funding rule of one instrument in one era.
 
@@ -264,6 +264,13 @@ class Rule:
         return (
             self.dynamic.calm_hours if quiet and self.interval_hours < self.dynamic.calm_hours else self.interval_hours
         )
+
+    def __eq__(self, other: object) -> bool:
+        """Term by term; a cap that is not known (NaN) is like another."""
+        return isinstance(other, Rule) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
 
     def to_json(self) -> str:
         """The rule as one line of JSON."""
