@@ -231,5 +231,5 @@ def test_a_rule_of_another_kind_is_refused(fit, rule):
 
 @pytest.mark.parametrize("wrong", [None, pd.DataFrame(), "fit"])
 def test_what_is_no_fit_is_refused(wrong):
-    with pytest.raises(bm.ModelError, match="needs a fit"):
+    with pytest.raises(bm.ModelError, match="expected a fit"):
         bm.carry(wrong, 8)

@@ -14,11 +14,12 @@ from scipy.stats import t as student
 import basismodels as bm
 from basismodels.estimands import funding_verdict
 from basismodels.estimands.funding_diagnostic import prepared
-from basismodels.estimands.funding_kink import kinks
+from basismodels.estimands.funding_kink import _intervals, kinks
 from basismodels.estimands.funding_power import Behaviour, power_of_ratio
-from basismodels.estimands.funding_regressions import estimate, sample_of
+from basismodels.estimands.funding_regressions import _future, estimate, sample_of
 from basismodels.estimands.funding_states import from_closes, models, ratio_test, start_of, with_false_clock
 from basismodels.estimands.funding_verdict import STATES, Evidence, paragraph, verdict_of
+from basismodels.funding.settled import settled_of
 
 RULE = bm.funding.rule("binance", "BTCUSDT", at="2024-01-01")
 HOURS = pd.date_range("2024-01-01 01:00", periods=2880, freq="h", tz="UTC")
@@ -272,3 +273,22 @@ def test_a_rule_that_was_guessed_is_said() -> None:
 def test_an_unknown_effect_is_refused(noisy: bm.BasisSeries) -> None:
     with pytest.raises(bm.ModelError, match="level, speed, transitions"):
         bm.funding_diagnostic(noisy, effects=("price",))
+
+
+def test_where_rates_are_fixed_ahead_they_are_in_force_before_they_are_paid() -> None:
+    """BitMEX: the kink looks at the eight hours up to the payment, and future funding is the one after the rate due."""
+    rule = bm.funding.rule("bitmex", "XBTUSD")
+    hours = pd.date_range("2024-01-01 01:00", periods=24 * 30, freq="h", tz="UTC")
+    walk = np.cumsum(np.random.default_rng(0).standard_normal(len(hours)))
+    made = bm.funding.attach(bm.BasisSeries.from_basis(hours, 10.0 + walk), rule)
+    settled = settled_of(made, rule)
+    premium, _, now, after = _intervals(made, rule)
+    basis = pd.Series(np.asarray(made.basis), index=made.time)
+    i = int(np.flatnonzero(np.isfinite(now) & np.isfinite(after))[3])
+    assert now[i] == basis[settled.stamp[i] - pd.Timedelta(hours=8)]
+    assert after[i] == basis[settled.stamp[i]]
+    assert premium[i] == settled.premium[i]
+    future, own = _future(made, rule, settled).gap, made.frame()["funding_gap"].to_numpy()
+    both = np.isfinite(future[:-8]) & np.isfinite(own[8:]) & (np.arange(len(own) - 8) >= 24)
+    assert both.sum() > 500
+    assert future[:-8][both] == pytest.approx(own[8:][both])

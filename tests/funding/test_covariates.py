@@ -343,3 +343,21 @@ class TestOldRates:
         with pytest.raises(bm.DataError, match="settlements end on"):
             bm.fit(bm.OU(theta="1 + funding"), self.made(slice(0, 10), slice(200, 480)))
         assert bm.fit(bm.OU(), self.made(slice(0, 10), slice(200, 480)), starts=1).problem.data.n == 280
+
+
+def test_where_the_timing_changes_a_row_knows_only_what_its_own_rule_has_fixed() -> None:
+    """OKX, attached under the rule that fixes ahead: rows under the later one, which does not, must not look ahead."""
+    time = pd.date_range("2025-04-10", "2025-05-20", freq="h", tz="UTC")
+    basis = 30.0 * np.sin(np.arange(len(time)) / 5.0)
+    old, new = (bm.funding.rule("okx", "BTC-USDT-SWAP", at=day) for day in ("2025-04-12", "2025-05-10"))
+    whole = bm.funding.attach(BasisSeries.from_basis(time, basis), old).frame()
+    for until in (pd.Timestamp("2025-04-20 13:00", tz="UTC"), pd.Timestamp("2025-05-10 13:00", tz="UTC")):
+        seen = time <= until
+        part = bm.funding.attach(BasisSeries.from_basis(time[seen], basis[seen]), old).frame().loc[until]
+        for name in ("funding", "premium_mean", "funding_last"):
+            assert part[name] == whole.loc[until, name], name
+    late = whole.index >= pd.Timestamp("2025-04-25", tz="UTC")
+    pd.testing.assert_series_equal(whole.loc[late, "funding"], whole.loc[late, "funding_last"], check_names=False)
+    assert "funding_due" not in whole
+    by_new = bm.funding.attach(BasisSeries.from_basis(time, basis), new).frame()
+    pd.testing.assert_series_equal(by_new.loc[late, "funding"], whole.loc[late, "funding"])

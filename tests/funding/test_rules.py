@@ -359,3 +359,13 @@ def test_rules_are_equal_term_by_term_even_where_the_cap_is_not_known() -> None:
     assert hash(bybit) == hash(type(bybit).from_json(bybit.to_json()))
     assert bybit != rule("bybit", "BTCUSDT", interval_hours=4)
     assert bybit != "bybit"
+
+
+def test_an_hourly_interval_of_binance_weighs_its_samples_equally() -> None:
+    path = np.r_[np.zeros(360), np.full(360, 0.01)]
+    hourly = rule("binance", "LPTUSDT", at="2025-12-01", interval_hours=1)
+    assert hourly.rate(path) == pytest.approx((0.005 - 0.0005) / 8.0)
+    eight = rule("binance", "LPTUSDT", at="2025-12-01")
+    weights = np.arange(1.0, 721.0)
+    assert eight.premium_mean(path) == pytest.approx(weights @ path / weights.sum())
+    assert eight.with_interval(1).rate(path) == pytest.approx(float(hourly.rate(path)))

@@ -197,3 +197,15 @@ def test_a_series_with_a_gap_is_put_on_an_even_grid_and_that_is_said() -> None:
 def test_a_link_that_makes_no_sense_is_refused(link: PremiumLink) -> None:
     with pytest.raises(bm.ModelError, match="a link takes"):
         simulate(bm.OU(), BINANCE, OU, HOURS, link=link)
+
+
+def test_all_that_is_paid_within_a_bar_moves_the_basis() -> None:
+    """Bars of eight hours under hourly settlements: the level follows the sum of eight payments, as the columns say."""
+    grid = pd.date_range("2024-01-01 08:00", periods=60, freq="8h", tz="UTC")
+    rule = bm.funding.rule("hyperliquid", "BTC")
+    params = {"kappa": 0.05, "theta": 20.0, "theta:funding_paid": 0.5, "sigma": 1e-6}
+    made = bm.funding.simulate(bm.OU(theta="1 + funding_paid"), rule, params, grid, rng=1)
+    paid, x = made.frame()["funding_paid"].to_numpy(), np.asarray(made.basis)
+    level, decay = 20.0 + 0.5 * paid[1:-1], np.exp(-0.05 * 8.0)
+    assert paid[1] > 5.0 * 1e4 * made.settlements["rate"].to_numpy()[8:16].max()
+    assert x[2:] == pytest.approx(level + decay * (x[1:-1] - level), rel=1e-4)

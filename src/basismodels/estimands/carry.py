@@ -17,11 +17,12 @@ from basismodels.estimands.ahead import count_ahead, rule_ahead
 from basismodels.estimands.carry_paths import Payments, Walks, funding_paid, payments, walks
 from basismodels.estimands.carry_spot import Spot, past_spot, spot_moves
 from basismodels.estimands.event import event_of
+from basismodels.funding.checks import checked_rule
 from basismodels.funding.mechanism import Rule
 from basismodels.inference.draws import draws_of
 from basismodels.inference.intervals import checked_level
 from basismodels.problem import spacing_of
-from basismodels.results import Fit
+from basismodels.results import Fit, checked_fit
 
 Array = NDArray[np.float64]
 Side = Literal["short", "long"]
@@ -102,8 +103,7 @@ def carry(
     `draws`, `paths` paths each. Between rows nothing is monitored.
     Source of the decomposition: He, Manela, Ross & von Wachter (2022). Errors: ModelError, DataError.
     """
-    _check_kinds(fit, rule)
-    event = event_of(fit.data, horizon, band, target)
+    event = event_of(checked_fit(fit).data, horizon, band, target)
     checked_level(level)
     _check(until, risk, paths, draws)
     for name, given in {"cost": cost, "margin": margin, "maintenance": maintenance}.items():
@@ -117,7 +117,7 @@ def carry(
     generator = np.random.default_rng(0 if rng is None else rng)
     spacing = spacing_of(fit.problem)
     count = count_ahead(horizon, spacing)
-    found, said = (rule, "") if rule is not None else rule_ahead(fit)
+    found, said = (checked_rule(rule), "") if rule is not None else rule_ahead(fit)
     now = float(fit.filtered.p[-1] @ fit.filtered.mean[-1].sum(axis=1))
     way: Side = side or ("short" if now > event.target else "long")
     if way not in ("short", "long"):
@@ -137,16 +137,6 @@ def carry(
     seed = int(generator.integers(2**63))
     each = [_one(fit, x, plan, terms, np.random.default_rng(seed))[0] for x in points]
     return Carry(_table(values, each, level), way, profit, f"{found.venue} {found.symbol}".strip(), tuple(notes))
-
-
-def _check_kinds(fit: object, rule: object) -> None:
-    if not isinstance(fit, Fit):
-        raise ModelError(f"a carry trade needs a fit, got {type(fit).__name__}", remedy="bm.fit(bm.OU(), data)")
-    if rule is not None and not isinstance(rule, Rule):
-        shown = repr(rule) if isinstance(rule, str) else type(rule).__name__
-        raise ModelError(
-            f"rule must be a funding rule, got {shown}", remedy='rule=bm.funding.rule("binance", "BTCUSDT")'
-        )
 
 
 def _check(until: object, risk: object, paths: object, draws: object) -> None:

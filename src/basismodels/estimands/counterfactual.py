@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from basismodels.errors import ModelError
 from basismodels.estimands.event import event_of
+from basismodels.funding.checks import checked_rule
 from basismodels.funding.covariates import COVARIATES
-from basismodels.funding.mechanism import Rule, checked_rule
+from basismodels.funding.mechanism import Rule
 from basismodels.inference.closed_loop import Looped, PremiumLink, even_grid, from_problem, loop
 from basismodels.inference.draws import draws_of
 from basismodels.inference.intervals import checked_level

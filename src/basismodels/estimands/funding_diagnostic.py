@@ -15,10 +15,10 @@ from basismodels.estimands.funding_power import PULL, Behaviour, behaviour, powe
 from basismodels.estimands.funding_regressions import EFFECTS, Estimated, estimate, placebos, sample_of
 from basismodels.estimands.funding_states import COLUMNS, OTHER, Tested, ratio_test, start_of, with_false_clock
 from basismodels.estimands.funding_verdict import STATES, Evidence, paragraph
-from basismodels.funding.checks import checked_data
+from basismodels.funding.checks import checked_data, checked_rule
 from basismodels.funding.covariates import attach, rule_of
 from basismodels.funding.guess import guessed
-from basismodels.funding.mechanism import Rule, checked_rule
+from basismodels.funding.mechanism import Rule
 from basismodels.inference.tasks import generator_of
 from basismodels.series import BasisSeries
 

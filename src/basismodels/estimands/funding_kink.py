@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.funding.covariates import settled_of
 from basismodels.funding.mechanism import Rule
+from basismodels.funding.settled import settled_of
 from basismodels.series import BasisSeries
 
 Array = NDArray[np.float64]

@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from basismodels.errors import DataError
-from basismodels.funding.covariates import Settled, settled_of
 from basismodels.funding.mechanism import Rule
+from basismodels.funding.settled import Settled, settled_of
 from basismodels.series import BasisSeries
 
 Array = NDArray[np.float64]

@@ -27,8 +27,9 @@ from basismodels.components.ou import OU
 from basismodels.components.slow import SlowOU
 from basismodels.components.switching import Switching
 from basismodels.errors import DataError
-from basismodels.funding.covariates import attach, settled_of
+from basismodels.funding.covariates import attach
 from basismodels.funding.mechanism import Rule
+from basismodels.funding.settled import settled_of
 from basismodels.inference.closed_loop import PremiumLink, premium_link
 from basismodels.inference.mle import fit as fit_model
 from basismodels.inference.profile import refit_from

@@ -42,10 +42,6 @@ class TotalRoot:
         depth = min(math.sqrt(max(2.0 * (self.top - llf), 0.0)), _FAR)
         return math.copysign(depth, self.estimate - value), x
 
-    def simulated(self, value: float, nuisance: Any, draws: int, rng: np.random.Generator) -> Array:
-        """Not made: the plain process's distribution stands for that of the root."""
-        raise NotImplementedError
-
     def _restricted(self, value: float) -> tuple[Array, float]:
         """The highest point with that combined speed, and its log likelihood; minus infinity where none was reached."""
         from scipy.optimize import minimize

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from basismodels.errors import DataError, ModelError
+from basismodels.funding.mechanism import Rule
 
 if TYPE_CHECKING:
     from basismodels.series import BasisSeries
@@ -24,6 +25,14 @@ def checked_data(data: object) -> None:
             f"data must be a BasisSeries, got {type(data).__name__}",
             remedy="bm.read(path), bm.from_frame(frame) or bm.BasisSeries.from_prices(spot, perp, funding=rates)",
         )
+
+
+def checked_rule(value: object, name: str = "rule") -> Rule:
+    """The rule itself; ModelError for anything else."""
+    if isinstance(value, Rule):
+        return value
+    remedy = 'bm.funding.rule("binance", "BTCUSDT", at="2024-01-01")'
+    raise ModelError(f"{name} must be a funding rule, got {value!r:.60}", remedy=remedy)
 
 
 def checked_band(band: Any) -> float:

@@ -7,19 +7,18 @@ path of the basis says so (`from_path`): whoever simulates the basis has to comp
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basismodels.errors import DataError
-from basismodels.funding.checks import checked_band, checked_data, stale
+from basismodels.funding.checks import checked_band, checked_data, checked_rule, stale
 from basismodels.funding.clock import clock, clock_of
-from basismodels.funding.mechanism import Rule, checked_rule
+from basismodels.funding.mechanism import Rule
 from basismodels.funding.registry import over
+from basismodels.funding.settled import Settled, filled, premium_of, settled_of
 
 if TYPE_CHECKING:
     from basismodels.series import BasisSeries
@@ -59,22 +58,6 @@ COVARIATES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Settled:
-    """Settlements as arrays (m,): stamp, decimal rate, interval in hours, mean premium in bps; and their rules."""
-
-    stamp: pd.DatetimeIndex
-    rate: Array
-    hours: Array
-    premium: Array
-    rules: tuple[Rule, ...]
-    era: NDArray[np.int64]
-
-    def each(self, value: Callable[[Rule], Any]) -> Array:
-        """What the rule of each settlement says, (m,)."""
-        return _each(self.rules, self.era, value)
-
-
 def attach(data: BasisSeries, rule: Rule, *, band: float = BAND) -> BasisSeries:
     """The series with the columns of `COVARIATES` among its covariates, made under a rule.
 
@@ -92,7 +75,7 @@ def attach(data: BasisSeries, rule: Rule, *, band: float = BAND) -> BasisSeries:
     checked_rule(rule)
     band = checked_band(band)
     old = stale(data)
-    premium = _premium(data)
+    premium = premium_of(data)
     settled = settled_of(data, rule)
     frame = _columns(data, rule, settled, premium, band)
     kept = data.covariates.drop(columns=[c for c in COVARIATES if c in data.covariates])
@@ -117,67 +100,6 @@ def rule_of(data: BasisSeries) -> Rule | None:
     return Rule.from_json(text) if isinstance(text, str) else None
 
 
-def _premium(data: BasisSeries) -> Array:
-    """Premium in bps of the reference, (n,), NaN where the basis is missing or masked."""
-    return np.where(data.observed, 1e4 * np.expm1(data.basis / 1e4), np.nan)
-
-
-def settled_of(data: BasisSeries, rule: Rule) -> Settled:
-    """Settlements of the data, else those the rule makes of the basis, with the mean premium that set each."""
-    premium = _premium(data)
-    if data.settlements is not None:
-        stamp = pd.DatetimeIndex(data.settlements.index)
-        hours = data.settlements["interval_hours"].to_numpy(dtype=float)
-        rate = data.settlements["rate"].to_numpy(dtype=float)
-        rules, era = over(rule, stamp)
-        return Settled(stamp, rate, hours, _means(data, rules, era, premium, stamp, hours), rules, era)
-    ahead = pd.Timedelta(hours=rule.known_hours_ahead)  # what is fixed in advance is known before it is paid
-    stamp = rule.interval_ends(data.time[0], data.time[-1] + ahead)
-    hours = np.full(len(stamp), rule.interval_hours)
-    rules, era = over(rule, stamp)
-    mean = _means(data, rules, era, premium, stamp, hours)
-    rate = _each(rules, era, lambda r: r.rate_of_mean(mean / 1e4))
-    known = np.isfinite(rate)
-    if not known.any():
-        raise DataError(
-            "no interval of the rule holds an observation", remedy="use a longer series or a shorter interval"
-        )
-    first = int(np.argmax(known))
-    rate = _filled(rate[first:])
-    return Settled(stamp[first:], rate, hours[first:], mean[first:], rules, era[first:])
-
-
-def _each(rules: tuple[Rule, ...], era: NDArray[np.int64], value: Callable[[Rule], Any]) -> Array:
-    """What each rule says, (m,), at the places where it is in force."""
-    out = np.empty(len(era))
-    for i, rule in enumerate(rules):
-        own = era == i
-        out[own] = np.broadcast_to(np.asarray(value(rule), dtype=float), len(era))[own]
-    return out
-
-
-def _means(
-    data: BasisSeries,
-    rules: tuple[Rule, ...],
-    era: NDArray[np.int64],
-    premium: Array,
-    stamp: pd.DatetimeIndex,
-    hours: Array,
-) -> Array:
-    """Weighted mean premium in bps over the interval that set each settlement, (m,)."""
-    lag = hours * _each(rules, era, lambda r: r.timing == "next")
-    end = stamp - pd.to_timedelta(lag, unit="h")
-    start = end - pd.to_timedelta(hours, unit="h")
-    first = data.time.searchsorted(start, side="right")
-    last = data.time.searchsorted(end, side="right")
-    out = np.full(len(stamp), np.nan)
-    by_hours = [{h: rule.with_interval(h) for h in np.unique(hours)} for rule in rules]
-    for i, (a, b) in enumerate(zip(first, last, strict=True)):
-        if b > a:
-            out[i] = float(by_hours[era[i]][hours[i]].premium_mean(premium[a:b]))
-    return out
-
-
 def _columns(data: BasisSeries, rule: Rule, settled: Settled, premium: Array, band: float) -> pd.DataFrame:
     time = data.time
     if rule.timing == "continuous":
@@ -185,15 +107,15 @@ def _columns(data: BasisSeries, rule: Rule, settled: Settled, premium: Array, ba
     last = np.asarray(settled.stamp.searchsorted(time, side="right")) - 1
     due = np.minimum(last + 1, len(settled.rate) - 1)
     known_due = _known_due(settled, time, last, due)
-    chosen = due if rule.timing == "next" else last
-    known = known_due if rule.timing == "next" else last >= 0
+    ahead = (settled.each(lambda r: r.timing == "next") > 0)[due]  # the next payment is fixed, by its own rule
+    chosen, known = np.where(ahead, due, last), np.where(ahead, known_due, last >= 0)
     per8 = 8e4 * settled.rate / settled.hours
     columns = {"funding_last": _at(per8, last, last >= 0)}
-    if rule.timing == "next":
+    if ahead.all():
         columns["funding_due"] = _at(per8, due, known_due)
     at = np.clip(chosen, 0, None)
     rates, hours = _at(settled.rate, chosen, known), _at(settled.hours, chosen, known)
-    mean = _filled(_at(settled.premium, chosen, known))
+    mean = filled(_at(settled.premium, chosen, known))
     columns |= _chosen([_rates(r, rates, hours) | _controls(r, mean, hours) for r in settled.rules], settled.era[at])
     columns |= clock(time, settled.stamp, settled.hours)
     rules, era = over(rule, time)
@@ -255,11 +177,6 @@ def _at(values: Array, index: NDArray[np.int64], known: NDArray[np.bool_]) -> Ar
     return np.where(known, values[np.maximum(index, 0)], np.nan)
 
 
-def _filled(values: Array) -> Array:
-    """Holes take the value before them; what comes before the first stays missing."""
-    return np.asarray(pd.Series(values).ffill(), dtype=float)
-
-
 def _chosen(made: list[dict[str, Array]], era: NDArray[np.int64]) -> dict[str, Array]:
     """Columns that every rule makes, each row from the rule in force."""
     if len(made) == 1:
@@ -270,33 +187,33 @@ def _chosen(made: list[dict[str, Array]], era: NDArray[np.int64]) -> dict[str, A
 
 def _rates(rule: Rule, rate: Array, hours: Array) -> dict[str, Array]:
     """What follows from the rate in force (decimal per interval of `hours`)."""
-    filled, long = _filled(rate), _filled(hours)
-    per8 = 8e4 * filled / long
+    known, long = filled(rate), filled(hours)
+    per8 = 8e4 * known / long
     gap = per8 - 1e4 * rule.interest_8h
     out = {"funding": per8, "funding_gap": gap, "funding_pressure": np.abs(gap)}
     if not math.isnan(rule.cap):
-        unknown = np.isnan(filled)
-        out["funding_utilisation"] = rule.utilisation(filled)
-        out["funding_saturated"] = np.where(unknown, np.nan, rule.at_cap(filled))
-    exact = np.abs(filled - rule.interest_8h * long / 8.0) <= 6e-9
-    out["in_deadband"] = np.where(np.isnan(filled), np.nan, exact)
+        unknown = np.isnan(known)
+        out["funding_utilisation"] = rule.utilisation(known)
+        out["funding_saturated"] = np.where(unknown, np.nan, rule.at_cap(known))
+    exact = np.abs(known - rule.interest_8h * long / 8.0) <= 6e-9
+    out["in_deadband"] = np.where(np.isnan(known), np.nan, exact)
     return out
 
 
 def _controls(rule: Rule, premium: Array, hours: Array) -> dict[str, Array]:
-    interest = 1e4 * rule.interest_8h * (rule.premium_hours or _filled(hours)) / 8.0
+    interest = 1e4 * rule.interest_8h * (rule.premium_hours or filled(hours)) / 8.0
     return {"premium_mean": premium, "premium_pressure": np.abs(premium - interest)}
 
 
 def _outside(rule: Rule, premium: Array, band: float) -> Array:
     width = band + 1e4 * rule.damper
-    filled = _filled(premium)
-    return np.where(np.isnan(filled), np.nan, np.abs(filled - 1e4 * rule.interest) > width)
+    known = filled(premium)
+    return np.where(np.isnan(known), np.nan, np.abs(known - 1e4 * rule.interest) > width)
 
 
 def _continuous(data: BasisSeries, rule: Rule, settled: Settled, premium: Array, band: float) -> pd.DataFrame:
     """Funding that follows the premium of the moment: settled rates where given, else the rule at the last basis."""
-    time, now = data.time, _filled(premium)
+    time, now = data.time, filled(premium)
     last = np.asarray(settled.stamp.searchsorted(time, side="right")) - 1
     hours = _at(settled.hours, last, last >= 0)
     current = rule.rate_of_mean(now / 1e4)
@@ -304,7 +221,7 @@ def _continuous(data: BasisSeries, rule: Rule, settled: Settled, premium: Array,
     if data.settlements is None:
         rate = current
     span = np.full(len(time), rule.interval_hours)
-    columns = {"funding_last": _filled(8e4 * rate / rule.interval_hours)}
+    columns = {"funding_last": filled(8e4 * rate / rule.interval_hours)}
     columns |= _rates(rule, rate, span) | _controls(rule, now, span)
     columns |= clock(time, *clock_of(rule, time, settled.stamp, settled.hours))
     columns["outside_band"] = _outside(rule, premium, band)

@@ -297,11 +297,3 @@ class Rule:
             *(f"unsure: {text}" for text in self.unsure),
         ]
         return "\n".join(lines)
-
-
-def checked_rule(value: object, name: str = "rule") -> Rule:
-    """The rule itself; ModelError for anything else."""
-    if isinstance(value, Rule):
-        return value
-    remedy = 'bm.funding.rule("binance", "BTCUSDT", at="2024-01-01")'
-    raise ModelError(f"{name} must be a funding rule, got {value!r:.60}", remedy=remedy)

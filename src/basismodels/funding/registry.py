@@ -85,7 +85,7 @@ def over(given: Rule, stamps: pd.DatetimeIndex) -> tuple[tuple[Rule, ...], NDArr
     if not len(stamps) or _covers(given, stamps[0], stamps[-1]) or given.venue not in _table():
         return alone
     try:
-        own = rule(given.venue, given.symbol, at=given.start or None if given.end == "" else _before(given.end))
+        own = rule(given.venue, given.symbol, at=_before(given.end) if given.end else given.start or None)
     except ModelError:
         return alone
     if own.with_interval(given.interval_hours) != given:

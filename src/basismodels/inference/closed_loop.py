@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from basismodels._columns import designs_of
 from basismodels._numbering import level_is_drift, numbering
 from basismodels.errors import DataError, ModelError
-from basismodels.funding.covariates import BAND, COVARIATES, Settled, attach, settled_of
-from basismodels.funding.mechanism import Rule, checked_rule
+from basismodels.funding.checks import checked_rule
+from basismodels.funding.covariates import BAND, COVARIATES, attach
+from basismodels.funding.mechanism import Rule
+from basismodels.funding.settled import Settled, settled_of
 from basismodels.inference.loop_checks import GRID, check_columns, even_closes, free_of, grid_of, said_of
 from basismodels.inference.loop_kernel import NAMES, Coefficients, Terms, walk
 from basismodels.model import Component, Design, Model, as_model

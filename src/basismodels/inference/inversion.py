@@ -33,10 +33,10 @@ _NODES = 5
 _FEWEST = 10
 
 
-class Statistic(Protocol):
-    """The signed root of one coefficient on one series.
+class Root(Protocol):
+    """The signed root of one speed on one series.
 
-    span: hours that the coefficient works in; estimate: where the root is zero; positive: whether
+    span: hours that the speed works in; estimate: where the root is zero; positive: whether
     it must stay above zero; highest: the greatest value tried.
     """
 
@@ -47,6 +47,10 @@ class Statistic(Protocol):
 
     def root(self, value: float) -> tuple[float, Any]:
         """Root at a value, and the nuisance parameters there."""
+
+
+class Statistic(Root, Protocol):
+    """A root whose law can be simulated."""
 
     def simulated(self, value: float, nuisance: Any, draws: int, rng: np.random.Generator) -> Array:
         """Roots (draws,) of series simulated at a value."""
@@ -112,7 +116,7 @@ def invert(
     return _limits(made, made.null(count, rng, progress), level)
 
 
-def inverted(statistic: Statistic, level: float, quantile: Callable[[float, list[Any]], Array]) -> Inversion:
+def inverted(statistic: Root, level: float, quantile: Callable[[float, list[Any]], Array]) -> Inversion:
     """Interval from any signed root; `quantile`: of its law at a probability, at nuisance parameters (g,)."""
     scan, tail = scanned(statistic), 0.5 * (1.0 - level)
 
@@ -185,7 +189,7 @@ def speeds(fit: Fit) -> list[str]:
     return [n for n in fit.names if n.split("[")[0] in ("kappa", "slow.kappa") and ":" not in n and n not in whole]
 
 
-def scanned(statistic: Statistic) -> Scan:
+def scanned(statistic: Root) -> Scan:
     """The root on both sides of the estimate, in strides that change it by about 0.7, until it is out of reach."""
     middle = statistic.estimate * statistic.span
     points = {math.asinh(middle): statistic.root(statistic.estimate)}
@@ -251,7 +255,7 @@ def _errors(made: _Prepared, null: Null, tail: float) -> tuple[float, float]:
     return low, high
 
 
-def _crossing(statistic: Statistic, scan: Scan, quantile: Curve, last: bool) -> float:
+def _crossing(statistic: Root, scan: Scan, quantile: Curve, last: bool) -> float:
     """Value where the root falls through a quantile, the first time or the last; else the end of the range."""
     fine = np.linspace(scan.place[0], scan.place[-1], 800)
     gap = _curve(scan)(fine) - quantile(fine)

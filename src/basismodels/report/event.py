@@ -24,7 +24,5 @@ def no_return(
 
     Columns probability_no_return, _lower and _upper, as `convergence_probability` gives them.
     """
-    made = convergence_probability(
-        fit, event.horizon, event.band, event.target, draws=draws, level=level, rng=rng
-    )  # fmt: skip
+    made = convergence_probability(fit, event.horizon, event.band, event.target, draws=draws, level=level, rng=rng)
     return made[[NAME, f"{NAME}_lower", f"{NAME}_upper"]]
